@@ -1,0 +1,1 @@
+"""The life of a paid job, as values: states, classifier, identity, budget arithmetic, decisions. No I/O."""

@@ -1,0 +1,153 @@
+"""What the inner rooms ask of the world: small protocols, each as narrow as its user needs.
+
+The real things live in `disk/`, `store/`, `providers/` and `cli/`; tests pass programs with state in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from kling_render.lifecycle.records import Attempt, Cap, OverBudget, Reserved, Result, Taken
+from kling_render.lifecycle.states import Event
+
+T = TypeVar("T")
+
+FileKind = Literal["file", "folder", "other", "missing"]
+
+
+class Clock(Protocol):
+    """Wall time for records, monotonic time for waiting."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Randomness(Protocol):
+    """A source of chance: `random.Random` fits."""
+
+    def uniform(self, a: float, b: float, /) -> float:
+        """A float between a and b."""
+        ...
+
+    def getrandbits(self, k: int, /) -> int:
+        """An integer of k random bits."""
+        ...
+
+
+class ProjectFiles(Protocol):
+    """Reads the user's project. Paths are absolute."""
+
+    def read_text_bytes(self, path: Path, limit: int) -> bytes:
+        """At most `limit` + 1 bytes of a regular file; OSError as usual (never blocks on a FIFO)."""
+        ...
+
+    def kind(self, path: Path) -> FileKind:
+        """What stands at the path, symlinks followed."""
+        ...
+
+    def resolve(self, path: Path) -> Path:
+        """The path with all symlinks resolved; need not exist."""
+        ...
+
+    def glob(self, folder: Path, pattern: str) -> list[Path]:
+        """Regular files below `folder` that match the POSIX glob, sorted by their POSIX path."""
+        ...
+
+
+class LedgerTransaction(Protocol):
+    """The ledger inside one durable transaction: all of it is on disk when the transaction returns, or none."""
+
+    def reserve(self, new: Attempt, caps: Sequence[Cap]) -> Reserved | Taken | OverBudget:
+        """Claim the fingerprint and hold its estimate, if nothing holds it and every cap has room."""
+        ...
+
+    def record(self, attempt_id: str, event: Event, at: float, **facts: Any) -> Attempt:
+        """Take one step of the lifecycle table and store the facts with it (field names of `Attempt`).
+
+        Raises:
+            IllegalTransition: the step is not in the table.
+        """
+        ...
+
+    def take_over(self, attempt_id: str, owner: str, from_owner: str) -> bool:
+        """Drive an attempt whose owner is gone; False when somebody else was faster."""
+        ...
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        """One attempt."""
+        ...
+
+    def result(self, namespace: str, fingerprint: str) -> Result | None:
+        """The result of a fingerprint."""
+        ...
+
+    def open_attempts(self, namespace: str) -> list[Attempt]:
+        """Every attempt whose state is in `OPEN`, oldest first."""
+        ...
+
+    def latest(self, namespace: str) -> Mapping[str, Attempt]:
+        """The newest attempt of every fingerprint."""
+        ...
+
+    def results(self, namespace: str) -> Mapping[str, Result]:
+        """Every result by fingerprint, in one read."""
+        ...
+
+
+class Ledger(Protocol):
+    """Durable transactions for the engine; many that come at once share one commit."""
+
+    async def write(self, work: Callable[[LedgerTransaction], T]) -> T:
+        """Run `work` in a transaction; returns when it is on disk.
+
+        Raises:
+            StoreFault: the disk or the database refused; nothing of `work` is durable.
+        """
+        ...
+
+    async def read(self, work: Callable[[LedgerTransaction], T]) -> T:
+        """Run `work` without writing."""
+        ...
+
+
+class Blobs(Protocol):
+    """Content-addressed files."""
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob lies if it is there."""
+        ...
+
+    def has(self, sha256: str) -> bool:
+        """Whether a blob of that name is there (not: whether its bytes are right)."""
+        ...
+
+    def temporary(self) -> Path:
+        """A fresh file name inside the store, on the blobs' file system."""
+        ...
+
+    def adopt(self, temporary: Path, sha256: str) -> Path:
+        """Sync a temporary file and move it to its name; the directory is synced too."""
+        ...
+
+    def verified(self, sha256: str) -> Path | None:
+        """The blob's path after its bytes were checked against the name; damaged bytes go to quarantine."""
+        ...
+
+
+class Digests(Protocol):
+    """SHA-256 of files, remembered by their stat signature."""
+
+    def sha256(self, path: Path) -> str:
+        """64 hex; OSError as usual."""
+        ...
