@@ -5,11 +5,14 @@ The real things live in `disk/`, `store/`, `providers/` and `cli/`; tests pass p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
 from kling_render.lifecycle.records import Attempt, Cap, OverBudget, Reserved, Result, Taken
+from kling_render.lifecycle.requests import SubmitRequest
 from kling_render.lifecycle.states import Event
 
 T = TypeVar("T")
@@ -151,3 +154,65 @@ class Digests(Protocol):
     def sha256(self, path: Path) -> str:
         """64 hex; OSError as usual."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A complete download."""
+
+    sha256: str
+    size: int
+
+
+class PaidProvider(Protocol):
+    """A remote model that costs money. No method ever retries a submit."""
+
+    #: Results and attempts are kept per namespace (see `Attempt.namespace`).
+    namespace: str
+    #: `Attempt.account` of the key in use.
+    account: str
+
+    async def submit(self, request: SubmitRequest, before_first_byte: Callable[[], Awaitable[None]]) -> SubmitEvidence:
+        """Send one request on a fresh connection.
+
+        `before_first_byte` is awaited once the connection stands and before any byte of the request leaves; when
+        it raises, nothing is sent and its exception comes out. Every other outcome is evidence, not an exception.
+        """
+        ...
+
+    async def poll(self, generation_id: str) -> PollAnswer:
+        """One look at a generation; never raises for what the network or server does."""
+        ...
+
+    async def fetch(self, url: str, target: Path) -> Fetched:
+        """Download a result to `target`, without the key.
+
+        Raises:
+            LinkExpired: the link no longer works; poll for a fresh one.
+            FetchFailed: anything else; another try is free.
+        """
+        ...
+
+    async def log(self, start: float, end: float) -> list[LogRow]:
+        """All rows of the account's request log between two times (seconds since the epoch, server time).
+
+        Raises:
+            LogUnavailable: it could not be read completely.
+        """
+        ...
+
+    def server_ahead_s(self) -> float:
+        """How far the server's clock is ahead of ours, in seconds, as last seen; 0 when never seen."""
+        ...
+
+
+class FetchFailed(Exception):  # noqa: N818 - named for what happened
+    """A download did not complete; another try is free."""
+
+
+class LinkExpired(FetchFailed):
+    """The result's link no longer works; the generation is polled again for a fresh one."""
+
+
+class LogUnavailable(Exception):  # noqa: N818 - named for what happened
+    """The account's log could not be read completely; it proves nothing this time."""

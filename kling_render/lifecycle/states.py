@@ -117,7 +117,15 @@ OPEN = frozenset(
 
 #: States whose hold still counts against a budget: the charge is possible but not known.
 HOLDING = frozenset(
-    {State.RESERVED, State.INTENT, State.ACCEPTED, State.STALLED, State.IN_DOUBT, State.NEEDS_USER, State.ABANDONED}
+    {
+        State.RESERVED,
+        State.INTENT,
+        State.ACCEPTED,
+        State.STALLED,
+        State.IN_DOUBT,
+        State.NEEDS_USER,
+        State.ABANDONED,
+    }
 )
 
 

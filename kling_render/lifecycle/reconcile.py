@@ -1,0 +1,101 @@
+"""What the account's request log proves about a submit in doubt. Pure decisions over recorded log reads.
+
+A row that is not failed settles it: the job was accepted. A missing row proves nothing until the settle time has
+passed, two complete reads a twelfth of it apart found none, and a newer request of ours was already visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kling_render.lifecycle.answers import LogRow
+from kling_render.lifecycle.records import Attempt
+
+WINDOW_MARGIN_S = 600.0
+"""How far around the submit the log is read, in seconds of server time."""
+UNPROVEN_LOG_FACTOR = 24
+"""How much longer absence takes to be believed while the log was never seen to list running requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRead:
+    """One complete read of the log for an attempt: when, and what it showed."""
+
+    at: float
+    #: Server time of the newest row of ours (any `kr1:` request of this account) in the log, if any.
+    newest_own: float | None
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """The log lists the request: it was accepted under this id."""
+
+    generation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """Proved not to have been accepted."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAgain:
+    """Not known yet; look again at this time (seconds since the epoch)."""
+
+    at: float
+    why: str
+
+
+Settlement = Adopt | Absent | LookAgain
+
+
+def settle(
+    attempt: Attempt,
+    rows: Sequence[LogRow],
+    reads: Sequence[LogRead],
+    now: float,
+    *,
+    absence_s: float,
+    log_lists_running: bool,
+) -> Settlement:
+    """Decide a doubt from the rows of the newest complete read and the history of empty reads.
+
+    Args:
+        attempt: in doubt; `intent_at` is when its first byte may have left.
+        rows: all rows of the window around the submit, of the account that paid.
+        reads: complete reads that did not show the request, the newest included, oldest first.
+        now: seconds since the epoch.
+        absence_s: the settle time (setting `absence_seconds`).
+        log_lists_running: whether this account's log was seen to list requests before they ended.
+    """
+    own = [row for row in rows if row.client_request_id == attempt.client_request_id]
+    for row in own:
+        if not row.failed:
+            return Adopt(generation_id=row.inference_id)
+    if own:
+        return Absent(proof=f"the account's log lists the request as failed ({own[0].inference_id})")
+    return _absence(attempt, reads, now, absence_s, log_lists_running)
+
+
+def _absence(
+    attempt: Attempt, reads: Sequence[LogRead], now: float, absence_s: float, log_lists_running: bool
+) -> Settlement:
+    sent = attempt.intent_at or attempt.reserved_at
+    mine = [read for read in reads if read.account == attempt.account]
+    canary = any(read.newest_own is not None and read.newest_own > sent for read in mine)
+    settle_s = absence_s if log_lists_running and canary else absence_s * UNPROVEN_LOG_FACTOR
+    after = [read.at for read in mine if read.at >= sent + settle_s]
+    if after and now >= sent + settle_s and after[-1] - min(r.at for r in mine) >= absence_s / 12:
+        return Absent(
+            proof=f"{len(mine)} complete reads of the account's log, the last {after[-1] - sent:.0f} s after the "
+            f"submit, do not list it{'; a newer request of ours was visible' if canary else ''}"
+        )
+    spacing = (mine[-1].at if mine else now) + absence_s / 12
+    return LookAgain(
+        at=max(min(sent + settle_s, spacing) if canary and log_lists_running else spacing, now),
+        why="the account's log does not list the request yet",
+    )
