@@ -61,8 +61,8 @@ class SubmitEvidence:
     broken: str | None = None
     #: The input no longer has the bytes that were fingerprinted; the request was cut on purpose.
     input_changed: str | None = None
-    #: The server's `Date` header in seconds since the epoch.
-    server_date: float | None = None
+    #: The server's certificate did not prove who it is: nothing is sent there.
+    untrusted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,8 @@ def classify(evidence: SubmitEvidence, now: float = 0.0) -> Verdict:
         return Rejected(
             failure=FailureClass.INPUT_CHANGED if evidence.input_changed else FailureClass.NOT_SENT,
             message=evidence.input_changed or evidence.broken or "the connection could not be made",
-            again=True,
+            again=not evidence.untrusted,
+            stop=evidence.untrusted,
         )
     if evidence.status is not None:
         return _by_status(evidence.status, evidence, now)

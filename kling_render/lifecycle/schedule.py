@@ -18,9 +18,9 @@ def first_poll_s(interval_s: float, chance: Randomness) -> float:
     return interval_s * chance.uniform(1, 4)
 
 
-def resumed_poll_s(interval_s: float, waiting: int, chance: Randomness) -> float:
-    """Seconds to the first look after a restart: spread over an interval, or at most 5 looks a second."""
-    return chance.uniform(0, max(interval_s, min(waiting / 5, 20 * interval_s)) if waiting > 1 else interval_s / 4)
+def resumed_poll_s(interval_s: float, chance: Randomness) -> float:
+    """Seconds to the first look after a restart: spread over one interval."""
+    return chance.uniform(0, interval_s)
 
 
 def next_poll_s(age_s: float, interval_s: float, chance: Randomness, stalled: bool = False) -> float:
@@ -37,7 +37,7 @@ def stalls_after_s(interval_s: float) -> float:
 
 def backoff_s(failures: int, chance: Randomness, base_s: float = 1.0, cap_s: float = 60.0) -> float:
     """Full-jitter exponential backoff after `failures` failures in a row (1, 2, …)."""
-    return chance.uniform(0.2, 1.0) * min(cap_s, base_s * 2 ** min(failures - 1, 16))
+    return chance.uniform(0.2, 1.0) * min(cap_s, base_s * 2.0 ** min(failures - 1, 16))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Where renders come from: `aimlapi` (the paid model) and `previz` (a free local rehearsal)."""

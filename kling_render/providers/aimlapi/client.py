@@ -1,0 +1,240 @@
+"""The client of the AI/ML API: submit once, poll, fetch, read the log. It never retries a submit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from kling_render import __version__
+from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
+from kling_render.lifecycle.classify import api_message, retry_after_s
+from kling_render.lifecycle.requests import SubmitRequest
+from kling_render.ports import Clock, Fetched, LogUnavailable
+from kling_render.providers.aimlapi import vocabulary as v
+from kling_render.providers.aimlapi.body import InputChanged, SubmitBody
+from kling_render.providers.aimlapi.fetch import fetch
+
+_ANSWER_CAP = 1 << 20
+_RAW_CAP = 1 << 16
+_CONNECT_S = 10.0
+_POLL_S = 30.0
+_ANSWER_S = 120.0
+_SLOWEST_UPLOAD = 64 * 1024
+"""Bytes per second below which an upload is given up."""
+_POOL = httpx.Limits(max_connections=20, max_keepalive_connections=20)
+"""More kept connections make the pool quadratic in its bookkeeping."""
+_FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+_QUICK_POLLS = 16
+
+
+class AimlApi:
+    """One account of the API. Use it as an async context manager.
+
+    Args:
+        base_url: the API's origin; https, or http on loopback.
+        key: the API key; it goes into the Authorization header of API calls and nowhere else.
+        namespace: see `Attempt.namespace`.
+        account: a keyed hash of the key.
+        clock: for `Retry-After` dates and the server's clock offset.
+    """
+
+    def __init__(self, *, base_url: str, key: str, namespace: str, account: str, clock: Clock) -> None:
+        self.namespace = namespace
+        self.account = account
+        self._base = base_url.rstrip("/")
+        self._clock = clock
+        self._ahead = 0.0
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log signed links
+        authorization = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
+        tls: ssl.SSLContext | bool = ssl.create_default_context() if self._base.startswith("https:") else True
+        timeout = httpx.Timeout(_POLL_S, connect=_CONNECT_S, pool=None)
+        options: dict[str, Any] = {"verify": tls, "trust_env": False, "follow_redirects": False}
+        self._submits = httpx.AsyncClient(
+            headers=authorization, limits=_FRESH, timeout=httpx.Timeout(None, connect=_CONNECT_S), **options
+        )
+        self._api = httpx.AsyncClient(headers=authorization, limits=_POOL, timeout=timeout, **options)
+        self._links = httpx.AsyncClient(limits=_POOL, timeout=timeout, **options)
+        self._polls = asyncio.Semaphore(_QUICK_POLLS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for client in (self._submits, self._api, self._links):
+            await client.aclose()
+
+    def server_ahead_s(self) -> float:
+        """See `ports.PaidProvider.server_ahead_s`."""
+        return self._ahead
+
+    async def submit(self, request: SubmitRequest, before_first_byte: Callable[[], Awaitable[None]]) -> SubmitEvidence:
+        """See `ports.PaidProvider.submit`."""
+        body = SubmitBody(request)
+        seen = _Seen()
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event.endswith("send_request_headers.started") and not seen.intended:
+                await before_first_byte()
+                seen.intended = True
+            elif event.endswith("receive_response_headers.complete"):
+                seen.head(info.get("return_value"))
+
+        message = self._submits.build_request(
+            "POST",
+            self._base + v.GENERATIONS,
+            content=body,
+            headers={
+                "Content-Type": "application/json",
+                "Content-Length": str(body.declared),
+                "Connection": "close",
+                v.CLIENT_REQUEST_ID: request.client_request_id,
+            },
+            extensions={"trace": trace},
+        )
+        await self._exchange(message, body, seen)
+        return seen.evidence(body)
+
+    async def _exchange(self, message: httpx.Request, body: SubmitBody, seen: _Seen) -> None:
+        deadline = 60 + body.declared / _SLOWEST_UPLOAD + _ANSWER_S
+        try:
+            async with asyncio.timeout(deadline):
+                response = await self._submits.send(message, stream=True)
+                try:
+                    seen.status, seen.headers = response.status_code, response.headers
+                    self._note_date(response.headers)
+                    seen.body = await _text(response, _RAW_CAP)
+                finally:
+                    await response.aclose()
+        except InputChanged as error:
+            seen.input_changed = str(error)
+        except TimeoutError:
+            seen.broken = f"no answer within {deadline:.0f} s"
+        except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
+            seen.broken = f"{type(error).__name__}: {error}".rstrip(": ")
+            seen.untrusted = "CERTIFICATE_VERIFY_FAILED" in seen.broken
+
+    async def poll(self, generation_id: str) -> PollAnswer:
+        """See `ports.PaidProvider.poll`."""
+        async with self._polls:
+            try:
+                status, headers, text = await self._get(v.GENERATIONS, {"generation_id": generation_id})
+            except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
+                return PollAnswer(kind="unavailable", message=f"{type(error).__name__}: {error}")
+        body = v.json_object(text)
+        if status == 200 and body is not None:
+            if body.get("id") not in (None, generation_id):
+                return PollAnswer(kind="unavailable", message="the server answered for another generation", raw=text)
+            return v.poll_answer(body, text)
+        message = api_message(body) or f"HTTP {status}"
+        if status == 404:
+            return PollAnswer(kind="unknown-id", message=message, raw=text)
+        if status in (401, 402, 403):
+            return PollAnswer(kind="refused", message=f"{message} (HTTP {status})", raw=text)
+        wait = retry_after_s(headers.get("retry-after"), self._clock.now())
+        return PollAnswer(kind="unavailable", message=message, wait_s=wait, raw=text)
+
+    async def fetch(self, url: str, target: Path) -> Fetched:
+        """See `ports.PaidProvider.fetch`."""
+        return await fetch(self._links, url, self._base, target)
+
+    async def log(self, start: float, end: float) -> list[LogRow]:
+        """See `ports.PaidProvider.log`. Newest first; new rows push old ones to later pages, so none is missed."""
+        rows: dict[tuple[str, str | None], LogRow] = {}
+        async for row in self._log_rows(start, end):
+            rows[row.inference_id, row.client_request_id] = row
+        return list(rows.values())
+
+    async def _log_rows(self, start: float, end: float) -> AsyncIterator[LogRow]:
+        offset = 0
+        while True:
+            query: dict[str, Any] = {"start": v.iso(start), "end": v.iso(end), "limit": v.LOG_PAGE, "offset": offset}
+            body = await self._json(v.LOGS, query, "the account's request log")
+            try:
+                page = [v.log_row(row) for row in body["data"]]
+                more = bool(body["pagination"]["has_more"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise LogUnavailable(f"the account's request log has an unknown form: {error}") from error
+            for row in page:
+                yield row
+            if not more or not page:
+                return
+            offset += len(page)
+
+    async def balance(self) -> dict[str, Any]:
+        """`current_balance` and `currency` of the account. Raises LogUnavailable when it cannot be read."""
+        return await self._json(v.BILLING, {}, "the balance")
+
+    async def _json(self, path: str, query: dict[str, Any], what: str) -> dict[str, Any]:
+        try:
+            status, _, text = await self._get(path, query)
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
+            raise LogUnavailable(f"{what} cannot be read: {type(error).__name__}") from error
+        body = v.json_object(text)
+        if status != 200 or body is None:
+            raise LogUnavailable(f"{what} cannot be read: {api_message(body) or f'HTTP {status}'}")
+        return body
+
+    async def _get(self, path: str, query: dict[str, Any]) -> tuple[int, httpx.Headers, str]:
+        async with asyncio.timeout(_POLL_S):
+            request = self._api.build_request("GET", self._base + path, params=query)
+            response = await self._api.send(request, stream=True)
+            try:
+                self._note_date(response.headers)
+                return response.status_code, response.headers, await _text(response, _ANSWER_CAP)
+            finally:
+                await response.aclose()
+
+    def _note_date(self, headers: httpx.Headers) -> None:
+        try:
+            self._ahead = parsedate_to_datetime(headers["date"]).timestamp() - self._clock.now()
+        except (KeyError, ValueError):
+            return
+
+
+class _Seen:
+    """What became visible of a submit's answer while it came."""
+
+    def __init__(self) -> None:
+        self.intended = False
+        self.status: int | None = None
+        self.headers: httpx.Headers = httpx.Headers()
+        self.body = ""
+        self.broken: str | None = None
+        self.input_changed: str | None = None
+        self.untrusted = False
+
+    def head(self, answer: Any) -> None:
+        """Status and headers as the wire showed them, even if the body is cut afterwards."""
+        if isinstance(answer, tuple) and len(answer) >= 4 and isinstance(answer[1], int):
+            self.status, self.headers = answer[1], httpx.Headers(answer[3])
+
+    def evidence(self, body: SubmitBody) -> SubmitEvidence:
+        return SubmitEvidence(
+            intended=self.intended,
+            body_sent=body.sent,
+            body_declared=body.declared,
+            status=self.status,
+            inference_id=self.headers.get(v.INFERENCE_ID),
+            retry_after=self.headers.get("retry-after"),
+            body=self.body,
+            broken=self.broken,
+            input_changed=self.input_changed,
+            untrusted=self.untrusted,
+        )
+
+
+async def _text(response: httpx.Response, cap: int) -> str:
+    """The answer's text, cut at `cap` bytes."""
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > cap:
+            break
+    return bytes(data[:cap]).decode("utf-8", "replace")

@@ -1,0 +1,110 @@
+"""The vendor's vocabulary: request fields, statuses and answer shapes, translated to ours and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Any
+
+from kling_render.lifecycle.answers import LogRow, PollAnswer
+from kling_render.lifecycle.records import credits_of
+from kling_render.lifecycle.requests import SubmitRequest
+
+GENERATIONS = "/v2/video/generations"
+LOGS = "/v2/logs"
+BILLING = "/v2/billing"
+MODELS = "/v1/models"
+CLIENT_REQUEST_ID = "X-Client-Request-Id"
+INFERENCE_ID = "x-inference-id"
+LOG_PAGE = 100
+"""Rows per page of the log, the vendor's maximum."""
+
+
+def request_fields(request: SubmitRequest) -> dict[str, Any]:
+    """The JSON body without the two media fields; optional fields are always sent, defaults differ by model."""
+    fields: dict[str, Any] = {
+        "model": request.model,
+        "character_orientation": request.orientation,
+        "keep_audio": request.keep_audio,
+        **request.params,
+    }
+    if request.prompt:
+        fields["prompt"] = request.prompt
+    return fields
+
+
+def poll_answer(body: Mapping[str, Any], raw: str) -> PollAnswer:
+    """A generation's state; an unknown status counts as still running."""
+    status = str(body.get("status") or "")
+    if status == "completed":
+        return _completed(body, raw)
+    if status == "error":
+        error = _object(body.get("error"))
+        name, message = str(error.get("name") or "error"), str(error.get("message") or "no reason given")
+        return PollAnswer(kind="failed", status=status, error_name=name, message=message, raw=raw)
+    return PollAnswer(kind="running", status=status, raw=raw)
+
+
+def _completed(body: Mapping[str, Any], raw: str) -> PollAnswer:
+    url = _object(body.get("video")).get("url")
+    if not isinstance(url, str) or not url:
+        return PollAnswer(kind="unavailable", status="completed", message="completed, but without a link yet", raw=raw)
+    return PollAnswer(kind="completed", status="completed", url=url, credits=used_credits(body), raw=raw)
+
+
+def used_credits(body: Mapping[str, Any]) -> int | None:
+    """Whole credits from `meta.usage`, rounded up; None when the answer does not say."""
+    usage = _object(_object(body.get("meta")).get("usage"))
+    credits_used, usd = _decimal(usage.get("credits_used")), _decimal(usage.get("usd_spent"))
+    if credits_used is not None:
+        return int(credits_used.to_integral_value(rounding=ROUND_CEILING))
+    return credits_of(usd) if usd is not None else None
+
+
+def log_row(row: Mapping[str, Any]) -> LogRow:
+    """One row of the request log. Raises ValueError or KeyError when it is not one."""
+    cost = _decimal(_object(row.get("cost")).get("credits"))
+    client_id = row.get("client_request_id")
+    return LogRow(
+        created=timestamp(str(row["created"])),
+        failed=row.get("status") == "failed",
+        credits=None if cost is None else int(cost),
+        inference_id=str(row["inference_id"]),
+        client_request_id=client_id if isinstance(client_id, str) else None,
+    )
+
+
+def timestamp(text: str) -> float:
+    """Seconds since the epoch of an ISO-8601 time; without an offset it is UTC."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def iso(seconds: float) -> str:
+    """The API's form of a time."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def json_object(data: bytes | str) -> dict[str, Any] | None:
+    """A JSON object with exact numbers, or None when the text is anything else."""
+    try:
+        value = json.loads(data, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _decimal(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and number >= 0 else None
