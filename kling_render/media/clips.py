@@ -1,0 +1,126 @@
+"""Reads what a clip is, and checks downloaded results. Runs in the child only.
+
+The demuxer is always named and gets an open file, so that a playlist in disguise can never open another file or a URL.
+"""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+from kling_render.media import boxes
+from kling_render.media.facts import ClipContainer, ClipFacts, ResultCheck, Unreadable
+from kling_render.media.refusals import NO_PICTURE, damaged, wrong_type
+from kling_render.media.sniff import CLIPS, HEAD_BYTES, sniff
+
+#: A result may differ by this much from the expected length before it is called shorter.
+TOLERANCE_S = Decimal("0.25")
+_MICRO = Decimal("0.000001")
+_CONTAINERS: dict[str, ClipContainer] = {"MP4": "mp4", "MOV": "mov"}
+
+
+def open_clip(file: BinaryIO) -> Any:
+    """A PyAV input container over an open file, with the demuxer and all protocols pinned."""
+    import av
+
+    av.logging.set_level(None)
+    file.seek(0)
+    return av.open(file, format="mp4", options={"protocol_whitelist": "none"})
+
+
+def seconds(fraction: Fraction) -> Decimal:
+    """An exact fraction of seconds, rounded to 6 places."""
+    return (Decimal(fraction.numerator) / Decimal(fraction.denominator)).quantize(_MICRO)
+
+
+def read_clip(file: BinaryIO) -> ClipFacts | Unreadable:
+    """The facts of an open, non-empty regular file."""
+    found = sniff(file.read(HEAD_BYTES))
+    refusal = wrong_type("clip", found)
+    if refusal is not None:
+        return refusal
+    try:
+        turn = boxes.rotation(file, boxes.walk(file))
+        with open_clip(file) as container:
+            return _facts(container, found, turn, file)
+    except boxes.BoxError as error:
+        return damaged("clip", str(error))
+    except Exception as error:  # a hostile file can raise anything out of a demuxer
+        return damaged("clip", str(getattr(error, "strerror", None) or error)[:120])
+
+
+def _facts(container: Any, found: str, turn: int, file: BinaryIO) -> ClipFacts | Unreadable:
+    streams = [s for s in container.streams.video if s.codec_context is not None]
+    if not streams:
+        return Unreadable(NO_PICTURE, "no video stream", "a motion needs a clip with a picture")
+    stream = streams[0]
+    codec = stream.codec_context
+    width, height = codec.width, codec.height
+    if not width or not height:
+        return damaged("clip", "its picture has no size")
+    if turn in (90, 270):
+        width, height = height, width
+    rate = stream.average_rate or stream.guessed_rate
+    return ClipFacts(
+        container=_CONTAINERS[found],
+        codec=codec.name,
+        width=width,
+        height=height,
+        rotation=turn,
+        fps=round(float(rate), 6) if rate else 0.0,
+        duration_s=seconds(_duration(container, stream)),
+        has_audio=bool(container.streams.audio),
+        frames=stream.frames or None,
+        bytes=file.seek(0, os.SEEK_END),
+        mime=CLIPS[found],
+    )
+
+
+def _duration(container: Any, stream: Any) -> Fraction:
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration * stream.time_base)
+    return Fraction(container.duration or 0, 1_000_000)
+
+
+def check_result(file: BinaryIO, expected_s: Decimal | None) -> ResultCheck:
+    """Whether a downloaded file is a whole video: boxes to the end, first frame, last group of frames, length."""
+    if sniff(file.read(HEAD_BYTES)) not in CLIPS:
+        return _broken("not an MP4 file")
+    try:
+        boxes.walk(file)
+        with open_clip(file) as container:
+            if not container.streams.video:
+                return _broken("no video stream")
+            return _play(container, expected_s)
+    except boxes.BoxError as error:
+        return _broken(f"incomplete: {error}")
+    except Exception as error:  # a hostile file can raise anything out of a decoder
+        return _broken(f"cannot be decoded: {str(getattr(error, 'strerror', None) or error)[:120]}")
+
+
+def _broken(problem: str) -> ResultCheck:
+    return ResultCheck(ok=False, problem=problem, duration_s=None, has_audio=False, shorter_by_s=Decimal(0))
+
+
+def _play(container: Any, expected_s: Decimal | None) -> ResultCheck:
+    stream = container.streams.video[0]
+    stream.thread_count = 1
+    length = seconds(_duration(container, stream))
+    if length <= 0:
+        return _broken("it lasts 0 seconds")
+    if next(container.decode(stream), None) is None:
+        return _broken("no frame can be decoded")
+    container.seek(int(stream.duration or 0), stream=stream, backward=True)
+    last = max((f.pts for f in container.decode(stream) if f.pts is not None), default=None)
+    if last is None:
+        return _broken("its end cannot be decoded")
+    missing = (expected_s or length) - length
+    return ResultCheck(
+        ok=True,
+        problem="",
+        duration_s=length,
+        has_audio=bool(container.streams.audio),
+        shorter_by_s=missing if missing > TOLERANCE_S else Decimal(0),
+    )

@@ -1,0 +1,114 @@
+"""What is known about an image or a clip after looking inside. Values only, JSON in and out (for caches)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+ImageKind = Literal["png", "jpeg", "webp"]
+ClipContainer = Literal["mp4", "mov"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """An image the model may take, by its content."""
+
+    kind: ImageKind
+    #: Pixels, after the EXIF orientation is applied.
+    width: int
+    height: int
+    bytes: int
+    mime: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFacts:
+    """A clip the model may take, by its content."""
+
+    container: ClipContainer
+    #: FFmpeg's name of the video codec (`h264`, `hevc`, …).
+    codec: str
+    #: Pixels, after the rotation is applied.
+    width: int
+    height: int
+    #: Degrees clockwise that a player turns the stored picture: 0, 90, 180 or 270.
+    rotation: int
+    #: Frames per second, on average.
+    fps: float
+    #: Seconds of the video stream, the exact fraction rounded to 6 places.
+    duration_s: Decimal
+    has_audio: bool
+    #: Number of video frames; None when the file does not say.
+    frames: int | None
+    bytes: int
+    mime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a file is not usable at all; what a diagnostic needs except the place."""
+
+    code: str
+    message: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCheck:
+    """Whether a downloaded video is whole."""
+
+    ok: bool
+    #: What is wrong; empty when `ok`.
+    problem: str
+    #: Seconds of the video stream; None when it cannot be told.
+    duration_s: Decimal | None
+    has_audio: bool
+    #: Seconds that are missing against the expected length; 0 when it is as long as expected (± a quarter second).
+    shorter_by_s: Decimal
+
+
+Facts = ImageFacts | ClipFacts | Unreadable
+_RECORDS = {"image": ImageFacts, "clip": ClipFacts, "unreadable": Unreadable, "result": ResultCheck}
+_DECIMALS = ("duration_s", "shorter_by_s")
+
+
+def to_json(facts: Facts | ResultCheck) -> dict[str, Any]:
+    """Plain values for `json.dumps`; seconds become decimal strings."""
+    name = next(key for key, record in _RECORDS.items() if type(facts) is record)
+    plain = asdict(facts)
+    for key in _DECIMALS:
+        if plain.get(key) is not None:
+            plain[key] = str(plain[key])
+    return {"is": name, **plain}
+
+
+def _from_json(data: Mapping[str, Any]) -> Any:
+    fields = {key: value for key, value in data.items() if key != "is"}
+    for key in _DECIMALS:
+        if fields.get(key) is not None:
+            fields[key] = Decimal(fields[key])
+    return _RECORDS[data["is"]](**fields)
+
+
+def from_json(data: Mapping[str, Any]) -> Facts:
+    """The inverse of `to_json` for facts.
+
+    Raises:
+        ValueError: the data is not what `to_json` of this version writes.
+    """
+    try:
+        facts = _from_json(data)
+    except (KeyError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"not facts about media: {error}") from error
+    if not isinstance(facts, ImageFacts | ClipFacts | Unreadable):
+        raise ValueError("not facts about media")  # noqa: TRY004 - the data is wrong, not the caller's types
+    return facts
+
+
+def result_from_json(data: Mapping[str, Any]) -> ResultCheck:
+    """The inverse of `to_json` for a result check."""
+    check = _from_json(data)
+    assert isinstance(check, ResultCheck)
+    return check

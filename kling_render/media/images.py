@@ -1,0 +1,121 @@
+"""Reads an image's header and checks that its structure is whole. Runs in the child only; never decodes pixels."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from typing import BinaryIO
+
+from kling_render.media.facts import ImageFacts, ImageKind, Unreadable
+from kling_render.media.refusals import TOO_MANY_PIXELS, damaged, wrong_type
+from kling_render.media.sniff import HEAD_BYTES, IMAGES, sniff
+
+MAX_MEGAPIXELS = 50
+_EXIF_ORIENTATION = 0x0112
+_EXIF_TURNED = (5, 6, 7, 8)
+_KINDS: dict[str, ImageKind] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
+
+
+class TruncatedError(ValueError):
+    """The file ends before the picture does."""
+
+
+def read_image(file: BinaryIO) -> ImageFacts | Unreadable:
+    """The facts of an open, non-empty regular file."""
+    found = sniff(file.read(HEAD_BYTES))
+    refusal = wrong_type("image", found)
+    if refusal is not None:
+        return refusal
+    try:
+        width, height, turned = _header(file, found)
+        megapixels = width * height / 1_000_000
+        if megapixels > MAX_MEGAPIXELS:
+            return _bomb(width, height, megapixels)
+        _check_whole(file, found)
+    except Exception as error:  # a hostile file can raise anything out of a decoder
+        return damaged("image", _reason(error))
+    if turned:
+        width, height = height, width
+    size = file.seek(0, os.SEEK_END)
+    return ImageFacts(kind=_KINDS[found], width=width, height=height, bytes=size, mime=IMAGES[found])
+
+
+def _bomb(width: int, height: int, megapixels: float) -> Unreadable:
+    return Unreadable(
+        TOO_MANY_PIXELS,
+        f"{width} × {height} are {megapixels:,.0f} Mpx, limit {MAX_MEGAPIXELS}",
+        "scale the image down; 2048 px on the long edge is plenty",
+    )
+
+
+def _header(file: BinaryIO, found: str) -> tuple[int, int, bool]:
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked by the caller, with the figure in the message
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file, formats=[found]) as image:
+            turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
+            return image.width, image.height, turned
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TruncatedError):
+        return str(error)
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "its header cannot be read" if "cannot identify" in first else first[:120]
+
+
+def _check_whole(file: BinaryIO, found: str) -> None:
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    {"PNG": _check_png, "JPEG": _check_jpeg, "WEBP": _check_webp}[found](file, end)
+
+
+def _check_png(file: BinaryIO, end: int) -> None:
+    from PIL import Image
+
+    # verify() checks the checksum of every chunk up to IEND, without decoding a pixel.
+    with Image.open(file, formats=["PNG"]) as image:
+        image.verify()
+    file.seek(max(0, end - 65_536))
+    if b"IEND" not in file.read():
+        raise TruncatedError("the file ends before the picture does")
+
+
+def _check_jpeg(file: BinaryIO, end: int) -> None:
+    """Steps over the segments to the first scan, then looks for the end marker after it."""
+    at = 2
+    while True:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4:
+            raise TruncatedError("the file ends before the picture begins")
+        if head[0] != 0xFF:
+            raise TruncatedError(f"no segment where one must be (byte {at})")
+        if head[1] == 0xFF:  # fill byte
+            at += 1
+            continue
+        at += 2 + struct.unpack(">H", head[2:])[0]
+        if head[1] == 0xDA:
+            break
+    if at > end or not _has_end_marker(file, at):
+        raise TruncatedError("the file ends before the picture does")
+
+
+def _has_end_marker(file: BinaryIO, at: int) -> bool:
+    file.seek(at)
+    last = b""
+    while block := file.read(1 << 20):
+        if b"\xff\xd9" in last + block:
+            return True
+        last = block[-1:]
+    return False
+
+
+def _check_webp(file: BinaryIO, end: int) -> None:
+    (size,) = struct.unpack("<I", file.read(8)[4:])
+    if size + 8 > end:
+        raise TruncatedError(f"{size + 8 - end:,} bytes are missing at the end")

@@ -1,0 +1,111 @@
+"""Looks inside untrusted files, in child processes with limits: a crash or a hang is an answer about the file."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from kling_render.media import refusals
+from kling_render.media.child import Child, ChildError, ChildTimeoutError
+from kling_render.media.facts import Facts, ResultCheck, from_json, result_from_json
+from kling_render.media.refusals import Expected
+
+WALL_S = 10.0
+"""Seconds a file may take."""
+
+_CHILD = "kling_render.media.probe_child"
+
+
+class Prober:
+    """A few reader processes, started when first needed. Safe to use from several threads."""
+
+    def __init__(self, workers: int | None = None, wall_s: float = WALL_S, *, child_module: str = _CHILD) -> None:
+        self._workers = workers or max(1, min(4, os.cpu_count() or 1))
+        self._wall_s = wall_s
+        self._children = [Child(child_module) for _ in range(self._workers)]
+        # Last in, first out: a single caller keeps using the one child that is warm already.
+        self._idle: queue.LifoQueue[Child] = queue.LifoQueue()
+        for child in self._children:
+            self._idle.put(child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the children."""
+        for child in self._children:
+            child.close()
+
+    def probe(self, path: Path, expected: Expected) -> Facts:
+        """What the file is, by its content."""
+        try:
+            return from_json(self._ask({"do": "probe", "path": os.fspath(path), "expected": expected}))
+        except ChildTimeoutError:
+            return refusals.gave_up(expected, self._wall_s)
+        except (ChildError, ValueError):
+            return refusals.crashed(expected)
+
+    def probe_many(
+        self, items: Iterable[tuple[Path, Expected]], progress: Callable[[int], None] | None = None
+    ) -> list[Facts]:
+        """The facts of many files in their order, over all children at once.
+
+        Args:
+            items: paths and what they should be.
+            progress: called with the number of files done so far, from any thread.
+        """
+        work = list(items)
+        done = 0
+        counting = threading.Lock()
+
+        def one(item: tuple[Path, Expected]) -> Facts:
+            nonlocal done
+            facts = self.probe(*item)
+            with counting:
+                done += 1
+                if progress is not None:
+                    progress(done)
+            return facts
+
+        # A second child costs its start-up: worth it from a handful of files on.
+        if len(work) < 4:
+            return [one(item) for item in work]
+        with ThreadPoolExecutor(self._workers, "probe") as threads:
+            return list(threads.map(one, work))
+
+    def verify_result(self, path: Path, expected_s: float | None) -> ResultCheck:
+        """Whether a downloaded video is whole: boxes, first frame, last group of frames, length."""
+        expected = None if expected_s is None else str(expected_s)
+        try:
+            answer = self._ask({"do": "verify", "path": os.fspath(path), "expected_s": expected})
+            return result_from_json(answer)
+        except ChildTimeoutError:
+            problem = f"checking it took longer than {self._wall_s:g} s"
+        except (ChildError, ValueError, KeyError):
+            problem = "the decoder gave up on it"
+        return ResultCheck(ok=False, problem=problem, duration_s=None, has_audio=False, shorter_by_s=Decimal(0))
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        child = self._idle.get()
+        try:
+            return child.ask(question, self._wall_s)
+        finally:
+            self._idle.put(child)
+
+
+def verify_result(path: Path, expected_s: float | None) -> ResultCheck:
+    """`Prober.verify_result` with a child of its own; for many files keep a `Prober`."""
+    with Prober(1) as prober:
+        return prober.verify_result(path, expected_s)

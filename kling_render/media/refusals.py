@@ -1,0 +1,93 @@
+"""The texts for files that cannot be used at all: one code per kind of trouble. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from kling_render.media.facts import Unreadable
+from kling_render.media.sniff import CLIPS, IMAGES
+
+Expected = Literal["image", "clip"]
+
+MISSING: Final = "KR0201"
+NOT_A_FILE: Final = "KR0202"
+DAMAGED: Final = "KR0204"
+IMAGE_TYPE: Final = "KR0206"
+TOO_MANY_PIXELS: Final = "KR0207"
+CLIP_TYPE: Final = "KR0208"
+NO_PICTURE: Final = "KR0209"
+LFS_POINTER: Final = "KR0212"
+
+_NOUN: Final = {"image": "image", "clip": "clip"}
+_AGAIN: Final = "copy or export it again"
+
+
+def missing(expected: Expected) -> Unreadable:
+    """Nothing stands at the path."""
+    return Unreadable(MISSING, f"no such {_NOUN[expected]} file", "check the path")
+
+
+def not_a_file(expected: Expected) -> Unreadable:
+    """A folder, pipe, device or socket."""
+    return Unreadable(
+        NOT_A_FILE, "not a regular file", f"name an {'image' if expected == 'image' else 'MP4 or MOV'} file"
+    )
+
+
+def forbidden(reason: str) -> Unreadable:
+    """The system refuses to open it."""
+    return Unreadable(NOT_A_FILE, f"cannot be read: {reason}", "check the file's permissions")
+
+
+def empty(expected: Expected) -> Unreadable:
+    """No bytes at all."""
+    return Unreadable(DAMAGED, f"the {_NOUN[expected]} file is empty (0 bytes)", _AGAIN)
+
+
+def damaged(expected: Expected, reason: str) -> Unreadable:
+    """Cut off or broken inside."""
+    return Unreadable(DAMAGED, f"the {_NOUN[expected]} is truncated or damaged: {reason}", _AGAIN)
+
+
+def gave_up(expected: Expected, seconds: float) -> Unreadable:
+    """The reader did not answer in time."""
+    return damaged(expected, f"reading it took longer than {seconds:g} s")
+
+
+def crashed(expected: Expected) -> Unreadable:
+    """The reader died over it."""
+    return damaged(expected, "the decoder gave up on it")
+
+
+def lfs_pointer() -> Unreadable:
+    """The repository's large file was not fetched."""
+    return Unreadable(LFS_POINTER, "a Git-LFS pointer stands in place of the file", "run 'git lfs pull'")
+
+
+def wrong_type(expected: Expected, found: str) -> Unreadable | None:
+    """The refusal for a file of type `found` (a name of `sniff`); None when it is one of the expected types."""
+    if found in (IMAGES if expected == "image" else CLIPS):
+        return None
+    if found == "Git-LFS pointer":
+        return lfs_pointer()
+    if expected == "image":
+        return _wrong_image(found)
+    looks = f" (looks like {_article(found)})" if found else ""
+    help_ = "export the clip as an MP4 (H.264) file" if found not in IMAGES else "a motion needs a clip, not a picture"
+    return Unreadable(CLIP_TYPE, f"not an MP4/MOV file{looks}", help_)
+
+
+def _wrong_image(found: str) -> Unreadable:
+    if found in CLIPS:
+        return Unreadable(
+            IMAGE_TYPE, f"a video ({found}), not an image", "a character needs a picture (PNG, JPEG, WebP)"
+        )
+    if not found:
+        return Unreadable(IMAGE_TYPE, "not an image of a known type (PNG, JPEG, WebP)", "export it as PNG or JPEG")
+    return Unreadable(IMAGE_TYPE, f"image type '{found}' not supported (PNG, JPEG, WebP)", "export it as PNG or JPEG")
+
+
+def _article(name: str) -> str:
+    # Spelled initials such as HLS, MKV or SVG are said with a vowel.
+    vowel = name[0] in "AEIOaeio" or (name[:2].isupper() and name[0] in "FHLMNRSX")
+    return f"{'an' if vowel else 'a'} {name}"
