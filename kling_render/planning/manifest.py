@@ -1,0 +1,152 @@
+"""The identity of a request: one walk over it that is both hashed (the fingerprint) and shown (explain).
+
+What stands in the manifest changes the pixels; what does not stand there never does. Paths, ids, output paths,
+mtimes, priority, tags, the key and the tool's version are absent on purpose: renaming, moving, touching and
+upgrading must cost nothing.
+
+The canonical form, each choice because a fingerprint that moves bills the user again:
+
+* JSON, because the stored manifest is read by people and by other programs years later.
+* Keys sorted and no blanks, so that there is exactly one text for one request.
+* ASCII with escapes, so that no encoding or locale can change the bytes.
+* `format` carries the version; a new version keeps computing the old one for results that exist.
+* A field with its neutral value is left out (no trim, no prompt, no further parameter), so that a field added
+  later leaves all existing fingerprints as they are.
+* Trims are decimal texts in one spelling (`2`, `7.5`), never floats.
+* The prompt is the exact text that is sent, not normalised: two texts that differ in Unicode form are two requests
+  to the provider, and calling them one would be a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from kling_render.models import MODELS
+from kling_render.shotlist.records import Request
+
+FORMAT = "kling-render.manifest/1"
+
+_quote = lru_cache(maxsize=4096)(encode_basestring_ascii)  # ids of models and inputs repeat in every job
+
+
+@dataclass(frozen=True, slots=True)
+class InputIdentity:
+    """What an input is: the SHA-256 (64 hex) of its bytes, or the URL of a remote input without a pin."""
+
+    sha256: str | None = None
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sha256 and not self.url:
+            raise ValueError("an input needs a digest or a URL to have an identity")
+
+    def __str__(self) -> str:
+        """`sha256:…` or the URL; a pin beats the URL, so a pinned remote equals the same bytes on disk."""
+        return f"sha256:{self.sha256.lower()}" if self.sha256 else str(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The canonical record of an effective request."""
+
+    #: Canonical JSON, ASCII.
+    json: str
+
+    @property
+    def entries(self) -> Mapping[str, Any]:
+        """Field → value, parameters as `params.NAME`; empty when the text is not a manifest."""
+        try:
+            fields = json.loads(self.json)
+        except ValueError:
+            return {}
+        if not isinstance(fields, dict):
+            return {}
+        params = fields.pop("params", None)
+        if isinstance(params, dict):
+            fields |= {f"params.{name}": value for name, value in params.items()}
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that differs between two manifests; None stands for "absent"."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+def manifest(request: Request, image: InputIdentity, video: InputIdentity) -> Manifest:
+    """The manifest of a request with these inputs."""
+    return Manifest("{" + ",".join(_walk(request, image, video)) + "}")
+
+
+def fingerprint(of: Manifest) -> str:
+    """The SHA-256 of the canonical form, 64 hex: the name of every result of this request."""
+    return hashlib.sha256(of.json.encode("ascii")).hexdigest()
+
+
+def differences(old: Manifest, new: Manifest) -> list[Difference]:
+    """The fields that differ, by name."""
+    before, after = old.entries, new.entries
+    names = sorted({*before, *after})
+    return [Difference(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def decimal_text(number: Decimal) -> str:
+    """The one spelling of a decimal number: no exponent, no trailing zeros, no negative zero."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _walk(request: Request, image: InputIdentity, video: InputIdentity) -> Iterator[str]:
+    """The walk, in the order of the names. Every field of `Request` is here: all of them change the pixels."""
+    if request.end is not None:
+        yield f'"end":"{decimal_text(request.end)}"'
+    yield f'"format":"{FORMAT}"'
+    yield f'"image":{_quote(str(image))}'
+    yield '"keep_audio":true' if request.keep_audio else '"keep_audio":false'
+    yield f'"model":{_quote(request.model)}'
+    yield f'"orientation":{_quote(request.orientation)}'
+    if request.params and (params := _params(request)):
+        yield f'"params":{{{params}}}'
+    if request.prompt:
+        yield f'"prompt":{encode_basestring_ascii(request.prompt)}'
+    if request.start:
+        yield f'"start":"{decimal_text(request.start)}"'
+    yield f'"take":{request.take:d}'
+    yield f'"video":{_quote(str(video))}'
+
+
+def _params(request: Request) -> str:
+    """The parameters that differ from the model's defaults."""
+    model = MODELS.get(request.model)
+    known = model.params if model else {}
+    kept = {n: v for n, v in request.params if n not in known or v != known[n].default}
+    return ",".join(f"{_quote(name)}:{_canonical(kept[name])}" for name in sorted(kept))
+
+
+def _canonical(value: Any) -> str:
+    """Canonical JSON of a plain YAML value; 1, 1.0 and 1e0 are one number."""
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, (int, float, Decimal)):
+        number = Decimal(str(value))
+        if not number.is_finite():
+            raise ValueError("a parameter must be a finite number")
+        return decimal_text(number)
+    if isinstance(value, Mapping):
+        named = {str(name): _canonical(inner) for name, inner in value.items()}
+        return "{" + ",".join(f"{_quote(name)}:{named[name]}" for name in sorted(named)) + "}"
+    return "[" + ",".join(_canonical(inner) for inner in value) + "]"

@@ -1,0 +1,237 @@
+"""From jobs and what is known about the world to a plan. Pure: the same facts give the same plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from kling_render.lifecycle.records import Attempt, Result
+from kling_render.planning.manifest import InputIdentity, Manifest, fingerprint, manifest
+from kling_render.planning.prices import Price, estimate, price_key, total_usd, up_to
+from kling_render.planning.reasons import Verdict, judge_attempt, judge_output, render_reasons
+from kling_render.planning.records import (
+    Action,
+    Pick,
+    Plan,
+    PlannedJob,
+    Presence,
+    Reason,
+    ReasonCode,
+    Totals,
+    reason,
+)
+from kling_render.shotlist.records import InputRef, Job, Project, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything a plan depends on besides the shot list; the callables answer from what was read before."""
+
+    namespace: str
+    identities: Callable[[InputRef], InputIdentity]
+    #: Length of the clip's video stream after trims; None when it is not known.
+    seconds: Callable[[Request], Decimal | None]
+    prices: Callable[[Request], Price | None]
+    #: What stands at a path (POSIX style, relative to the shot list), compared with bytes of that SHA-256.
+    present: Callable[[str, str], Presence]
+    #: By result key.
+    results: Mapping[str, Result]
+    latest: Mapping[str, Attempt]
+    #: Job id → manifest of its newest earlier result: tells an edit from a new job.
+    earlier: Mapping[str, str] = field(default_factory=dict)
+    #: Job id → why it cannot be rendered.
+    blocked: Mapping[str, tuple[Reason, ...]] = field(default_factory=dict)
+    #: Cell id → the take that was picked.
+    picked: Mapping[str, Pick] = field(default_factory=dict)
+    #: Why a failed attempt is not followed by another one by itself (a content refusal), or None.
+    held_back: Callable[[Attempt], str | None] = lambda _attempt: None
+    #: The name of a job's results: the fingerprint; a free provider may add what its pictures show.
+    key: Callable[[Job, str], str] = lambda _job, digest: digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A job with its identity, before the decision."""
+
+    job: Job
+    manifest: Manifest
+    fingerprint: str
+    key: str
+    image: InputIdentity
+    video: InputIdentity
+
+
+def make_plan(
+    project: Project,
+    facts: Facts,
+    *,
+    select: Callable[[Job], bool] = lambda _job: True,
+    stale_outputs: Iterable[str] = (),
+) -> Plan:
+    """Decide about every selected job."""
+    chosen = [job for job in project.jobs if select(job)]
+    cells = {job.cell for job in chosen}
+    drafts = _drafts((job for job in project.jobs if job.cell in cells), facts)
+    finals = _finals(drafts.values(), facts)
+    chosen.sort(key=lambda job: -job.priority)  # stable: the list's order within a priority
+    decided = _decide([drafts[job.id] for job in chosen], finals, project.output_dir, facts)
+    jobs, prices = _with_money(decided, facts)
+    return Plan(
+        project=project.name,
+        provider=project.provider,
+        namespace=facts.namespace,
+        output_dir=project.output_dir,
+        prices=prices,
+        jobs=jobs,
+        stale_outputs=tuple(stale_outputs),
+        totals=totals(jobs),
+    )
+
+
+def totals(jobs: Iterable[PlannedJob]) -> Totals:
+    """Counts and money of these jobs; a shared result is paid once, so only `render` counts."""
+    planned = tuple(jobs)
+    count = Counter(job.action for job in planned)
+    free = {Action.UP_TO_DATE, Action.RESTORE, Action.ADOPT}
+    return Totals(
+        jobs=len(planned),
+        render=count[Action.RENDER],
+        up_to_date=count[Action.UP_TO_DATE],
+        restore=count[Action.RESTORE],
+        resume=count[Action.RESUME],
+        adopt=count[Action.ADOPT],
+        blocked=count[Action.BLOCKED],
+        pinned=count[Action.PINNED],
+        estimate_usd=total_usd(job.estimate_usd for job in planned if job.action is Action.RENDER),
+        up_to_usd=total_usd(job.up_to_usd for job in planned if job.action is Action.RENDER),
+        saved_usd=total_usd(job.estimate_usd for job in planned if job.action in free),
+    )
+
+
+def _drafts(jobs: Iterable[Job], facts: Facts) -> dict[str, _Draft]:
+    """Manifest, fingerprint and key of each job; every input is asked for once."""
+    seen: dict[int, InputIdentity] = {}  # by object: the jobs of a project share their input records
+
+    def identity(ref: InputRef) -> InputIdentity:
+        found = seen.get(id(ref))
+        if found is None:
+            found = seen[id(ref)] = facts.identities(ref)
+        return found
+
+    drafts = {}
+    for job in jobs:
+        image, video = identity(job.request.image), identity(job.request.video)
+        record = manifest(job.request, image, video)
+        digest = fingerprint(record)
+        drafts[job.id] = _Draft(job, record, digest, facts.key(job, digest), image, video)
+    return drafts
+
+
+def _finals(drafts: Iterable[_Draft], facts: Facts) -> dict[str, str]:
+    """Job id → SHA-256 its cell's final should hold: the picked take, else the lowest finished one."""
+    cells: dict[str, list[_Draft]] = {}
+    for draft in drafts:
+        cells.setdefault(draft.job.cell, []).append(draft)
+    finals = {}
+    for cell, members in cells.items():
+        members.sort(key=lambda draft: draft.job.take)
+        pick = facts.picked.get(cell)
+        if pick is not None:
+            owner = next((d for d in members if d.job.take == pick.take), members[0])
+            finals[owner.job.id] = pick.sha256
+        elif (done := next((d for d in members if d.key in facts.results), None)) is not None:
+            finals[done.job.id] = facts.results[done.key].blob
+    return finals
+
+
+def _decide(drafts: Iterable[_Draft], finals: Mapping[str, str], output_dir: str, facts: Facts) -> list[PlannedJob]:
+    """One decision per job; a request that several jobs share is rendered or resumed once."""
+    claimed: dict[str, str] = {}
+    decided = []
+    for draft in drafts:
+        final = finals.get(draft.job.id)
+        verdict = _verdict(draft, final, output_dir, facts)
+        if verdict.action in (Action.RENDER, Action.RESUME):
+            first = claimed.setdefault(draft.key, draft.job.id)
+            if first != draft.job.id:
+                shared = reason(ReasonCode.SHARED, f"the same request as {first}, rendered and paid once")
+                verdict = Verdict(Action.ADOPT, (shared,))
+        decided.append(
+            PlannedJob(
+                job=draft.job,
+                fingerprint=draft.fingerprint,
+                key=draft.key,
+                manifest_json=draft.manifest.json,
+                action=verdict.action,
+                reasons=verdict.reasons,
+                estimate_usd=None,
+                up_to_usd=None,
+                duration_s=None,
+                result=verdict.result,
+                attempt=facts.latest.get(draft.key),
+                image=draft.image,
+                video=draft.video,
+                final_sha256=final,
+            )
+        )
+    return decided
+
+
+def _verdict(draft: _Draft, final: str | None, output_dir: str, facts: Facts) -> Verdict:
+    """The decision about one job on its own. What is under way comes first: it is paid for."""
+    job, result, attempt = draft.job, facts.results.get(draft.key), facts.latest.get(draft.key)
+    if attempt is not None and (open_work := judge_attempt(attempt, has_result=result is not None)):
+        return replace(open_work, result=result)
+    pick = facts.picked.get(job.cell)
+    if pick is not None and pick.take == job.take and (result is None or result.blob != pick.sha256):
+        return _pinned(job, pick, final, output_dir, facts)
+    if result is not None:
+        return judge_output(job, result, final, output_dir, facts.present)
+    if hindrance := _hindrance(job, pick, attempt, facts):
+        return hindrance
+    return Verdict(Action.RENDER, render_reasons(job, draft.manifest, facts.earlier.get(job.id), attempt))
+
+
+def _hindrance(job: Job, pick: Pick | None, attempt: Attempt | None, facts: Facts) -> Verdict | None:
+    """Why a job without a result is not rendered all the same."""
+    if pick is not None and job.id in facts.earlier:  # an edit; a further take of a picked cell is rendered
+        return Verdict(Action.PINNED, (reason(ReasonCode.PICKED, at=job.place),))
+    if why := facts.blocked.get(job.id):
+        return Verdict(Action.BLOCKED, why)
+    if attempt is not None and (text := facts.held_back(attempt)):
+        return Verdict(Action.BLOCKED, (reason(ReasonCode.HELD_BACK, text),))
+    return None
+
+
+def _pinned(job: Job, pick: Pick, final: str | None, output_dir: str, facts: Facts) -> Verdict:
+    """A picked take whose request was edited: its file and final keep the picked bytes."""
+    kept = next((result for result in facts.results.values() if result.blob == pick.sha256), None)
+    stays = reason(ReasonCode.PICKED, at=job.place)
+    if kept is None:  # picked from a file, or on another machine: nothing to restore it from
+        return Verdict(Action.PINNED, (stays,))
+    standing = judge_output(job, kept, final, output_dir, facts.present)
+    if standing.action is Action.UP_TO_DATE:
+        return Verdict(Action.PINNED, (stays,), kept)
+    return Verdict(standing.action, (stays, *standing.reasons), kept)
+
+
+def _with_money(jobs: Iterable[PlannedJob], facts: Facts) -> tuple[tuple[PlannedJob, ...], tuple[Price, ...]]:
+    """The jobs with duration and costs, and the prices used in the order they appear."""
+    prices: dict[object, Price | None] = {}
+    lengths: dict[object, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
+    priced = []
+    for planned in jobs:
+        request = planned.job.request
+        terms = price_key(request)
+        clip = (terms, planned.video, request.start, request.end)
+        if clip not in lengths:
+            if terms not in prices:
+                prices[terms] = facts.prices(request)
+            seconds = facts.seconds(request)
+            lengths[clip] = (seconds, estimate(prices[terms], seconds), up_to(prices[terms], seconds))
+        duration, about, most = lengths[clip]
+        priced.append(replace(planned, duration_s=duration, estimate_usd=about, up_to_usd=most))
+    used = dict.fromkeys(price for price in prices.values() if price is not None)
+    return tuple(priced), tuple(used)
