@@ -43,9 +43,10 @@ class Attempt:
     #: The project's name and the absolute folder of its shot list: enough to publish without the shot list.
     project: str
     folder: str
-    #: Take and final path, absolute.
+    #: Take and final path and the output folder they lie in, absolute.
     output: str
     final: str
+    root: str
     #: The manifest, canonical JSON.
     manifest: str
     model: str
@@ -124,6 +125,8 @@ class OverBudget:
     #: The part of `committed` that is in doubt.
     in_doubt: int
     asked: int | None
+    #: Open attempts of the scope whose price is unknown: under a cap they leave room for nothing.
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

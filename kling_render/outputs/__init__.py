@@ -1,0 +1,1 @@
+"""The output tree: takes, finals, sidecars, the index and the trash."""

@@ -1,0 +1,354 @@
+"""The ledger's operations, inside one database transaction that somebody else begins and commits."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kling_render.lifecycle.reconcile import LogRead
+from kling_render.lifecycle.records import Attempt, Cap, OverBudget, Reserved, Result, Taken, Transition
+from kling_render.lifecycle.states import OPEN, SPENT_NOTHING, Event, IllegalTransition, State, step
+from kling_render.store import rows
+from kling_render.store.money import Sums, total
+from kling_render.store.rows import Spent
+
+_OPEN = tuple(sorted(state.value for state in OPEN))
+_ENDED = SPENT_NOTHING | {State.DONE, State.PAID_LOST, State.ABANDONED}
+_ENTERED_AT = {
+    Event.SEND: "intent_at",
+    Event.ACCEPT: "accepted_at",
+    Event.COMPLETE: "ready_at",
+}
+#: Facts that the history does not repeat: long, or a signed link.
+_NOT_REPEATED = frozenset({"raw_answer", "result_url"})
+
+
+class SqliteTransaction:
+    """`ports.LedgerTransaction` and what the command line needs besides."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._sums = Sums(connection)
+
+    def forget_sums(self) -> None:
+        """A savepoint was rolled back: sums that were carried on are read again."""
+        self._sums.forget()
+
+    # -- claims ------------------------------------------------------------------------------------------
+
+    def reserve(self, new: Attempt, caps: Sequence[Cap]) -> Reserved | Taken | OverBudget:
+        """Claim the fingerprint and hold the estimate, if nothing holds it and every cap has room."""
+        if new.state is not State.RESERVED:
+            raise ValueError(f"an attempt is reserved in state 'reserved', not '{new.state}'")
+        standing = self._standing(new.namespace, new.fingerprint)
+        if standing is not None:
+            return Taken(attempt=standing)
+        refusal = self._sums.without_room(new, tuple(caps))
+        if refusal is not None:
+            return refusal
+        self._insert(new, "reserve", new.reserved_at, {"run": new.run, "owner": new.owner})
+        self._sums.add(new)
+        return Reserved(attempt=new)
+
+    def adopt(self, found: Attempt, at: float, **detail: Any) -> Reserved | Taken:
+        """Insert an attempt that somebody else paid for (another machine, a file), in its live state.
+
+        Caps do not refuse it: the money is spent. `Taken` when the fingerprint has a live attempt already.
+        """
+        if found.state in SPENT_NOTHING or found.state is State.RESERVED:
+            raise ValueError(f"nothing was paid in state '{found.state}'")
+        standing = self._standing(found.namespace, found.fingerprint)
+        if standing is not None:
+            return Taken(attempt=standing)
+        self._insert(found, "adopt", at, {"generation_id": found.generation_id, **detail})
+        self._sums.forget()
+        if found.state in {State.FETCHED, State.DONE}:
+            self._put_result(found, at)
+        return Reserved(attempt=found)
+
+    def take_over(self, attempt_id: str, owner: str, from_owner: str) -> bool:
+        """Drive an attempt whose owner is gone; False when somebody else was faster."""
+        changed = self._connection.execute(
+            "UPDATE attempts SET owner = ? WHERE id = ? AND owner = ?", (owner, attempt_id, from_owner)
+        )
+        return changed.rowcount == 1
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    def record(self, attempt_id: str, event: Event, at: float, **facts: Any) -> Attempt:
+        """Take one step of the lifecycle table and store the facts with it.
+
+        Facts are field names of `Attempt`; `detail` is a mapping for the history alone (a proof, a question,
+        who decided and why). Times of entry and the end are filled in where they are not given.
+
+        Raises:
+            IllegalTransition: the step is not in the table; nothing is changed.
+            KeyError: there is no such attempt.
+        """
+        detail = dict(facts.pop("detail", {}))
+        unknown = facts.keys() - rows.MUTABLE
+        if unknown:
+            raise TypeError(f"not facts of a step: {', '.join(sorted(unknown))}")
+        before = self._known(attempt_id)
+        state = step(before.state, event)
+        if state is State.PLANNED:
+            return self._release(before)
+        after = replace(before, state=state, **{**_times(before, event, state, at), **facts})
+        if state in {State.FETCHED, State.DONE} and (after.blob is None or after.size is None):
+            raise ValueError(f"state '{state}' needs the blob and its size")
+        self._update(before, after)
+        repeated = {name: value for name, value in facts.items() if name not in _NOT_REPEATED}
+        self._note(attempt_id, at, str(event), state, {**repeated, **detail})
+        self._follow_result(after, event, at)
+        return after
+
+    def set_aside(self, attempt_id: str, at: float, **detail: Any) -> Attempt:
+        """The user allows another attempt for the fingerprint although this one may have been paid.
+
+        Only a lost or abandoned attempt can be set aside; its charge or hold goes on counting.
+        """
+        attempt = self._known(attempt_id)
+        if attempt.state not in {State.PAID_LOST, State.ABANDONED}:
+            raise IllegalTransition(attempt.state, Event.ABANDON)
+        self._connection.execute("UPDATE attempts SET set_aside_at = ? WHERE id = ?", (at, attempt_id))
+        self._note(attempt_id, at, "set-aside", attempt.state, detail)
+        return attempt
+
+    def acknowledge(self, attempt_id: str, at: float, **detail: Any) -> Attempt:
+        """The user has seen the loss: reports stop listing it."""
+        attempt = self._known(attempt_id)
+        self._connection.execute("UPDATE attempts SET acknowledged_at = ? WHERE id = ?", (at, attempt_id))
+        self._note(attempt_id, at, "acknowledge", attempt.state, detail)
+        return attempt
+
+    def keep(self, namespace: str, fingerprint: str, old_fingerprint: str, at: float, **detail: Any) -> Result | None:
+        """Let the result of `old_fingerprint` be that of `fingerprint` too (an edit declared cosmetic).
+
+        None when there is nothing to keep. A fingerprint with a result of its own is left alone.
+        """
+        own = self.result(namespace, fingerprint)
+        old = self.result(namespace, old_fingerprint)
+        if own is not None or old is None:
+            return own
+        kept = replace(old, fingerprint=fingerprint)
+        self._write_result(kept, old_fingerprint)
+        state = self._known(old.attempt).state
+        self._note(old.attempt, at, "keep", state, {"fingerprint": fingerprint, **detail})
+        return kept
+
+    def unkeep(self, namespace: str, fingerprint: str, at: float, **detail: Any) -> bool:
+        """Undo `keep`; False when the fingerprint's result was not kept from another one."""
+        row = self._connection.execute(
+            "SELECT attempt FROM results WHERE namespace = ? AND fingerprint = ? AND kept_from IS NOT NULL",
+            (namespace, fingerprint),
+        ).fetchone()
+        if row is None:
+            return False
+        self._connection.execute(
+            "DELETE FROM results WHERE namespace = ? AND fingerprint = ?", (namespace, fingerprint)
+        )
+        state = self._known(row[0]).state
+        self._note(row[0], at, "unkeep", state, {"fingerprint": fingerprint, **detail})
+        return True
+
+    # -- attempts and results ----------------------------------------------------------------------------
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        """One attempt."""
+        return self._one("id = ?", attempt_id)
+
+    def result(self, namespace: str, fingerprint: str) -> Result | None:
+        """The result of a fingerprint."""
+        found = self._connection.execute(
+            f"{rows.SELECT_RESULT} WHERE namespace = ? AND fingerprint = ?", (namespace, fingerprint)
+        )
+        return rows.results_of(found).get(fingerprint)
+
+    def results(self, namespace: str) -> Mapping[str, Result]:
+        """Every result by fingerprint, in one read."""
+        return rows.results_of(self._connection.execute(f"{rows.SELECT_RESULT} WHERE namespace = ?", (namespace,)))
+
+    def attempts(self, namespace: str) -> list[Attempt]:
+        """Every attempt, oldest first."""
+        return self._many("namespace = ?", namespace)
+
+    def open_attempts(self, namespace: str) -> list[Attempt]:
+        """Every attempt whose state is in `OPEN`, oldest first."""
+        marks = ", ".join("?" * len(_OPEN))
+        return self._many(f"namespace = ? AND state IN ({marks})", namespace, *_OPEN)
+
+    def latest(self, namespace: str) -> Mapping[str, Attempt]:
+        """The newest attempt of every fingerprint."""
+        return {attempt.fingerprint: attempt for attempt in self.attempts(namespace)}
+
+    def unacknowledged(self, namespace: str) -> list[Attempt]:
+        """Lost and abandoned attempts that the user has not acknowledged, oldest first."""
+        return self._many(
+            "namespace = ? AND state IN (?, ?) AND acknowledged_at IS NULL",
+            namespace,
+            State.PAID_LOST.value,
+            State.ABANDONED.value,
+        )
+
+    def by_generation(self, namespace: str, generation_id: str) -> Attempt | None:
+        """The newest attempt that holds a generation id."""
+        return self._one("namespace = ? AND generation_id = ?", namespace, generation_id)
+
+    def known_generations(self, namespace: str) -> Mapping[str, str]:
+        """Generation id → attempt id, of everything the store holds."""
+        return dict(
+            self._connection.execute(
+                "SELECT generation_id, id FROM attempts WHERE namespace = ? AND generation_id IS NOT NULL ORDER BY seq",
+                (namespace,),
+            )
+        )
+
+    def namespaces(self) -> list[str]:
+        """Every namespace with attempts, sorted."""
+        return [row[0] for row in self._connection.execute("SELECT DISTINCT namespace FROM attempts ORDER BY 1")]
+
+    def owners_of_open(self, namespace: str) -> set[str]:
+        """The tokens of the processes that drive open attempts."""
+        return {attempt.owner for attempt in self.open_attempts(namespace)} - {""}
+
+    def spent(
+        self,
+        namespace: str,
+        project_folder: str | None = None,
+        since: float | None = None,
+        run: str | None = None,
+    ) -> Spent:
+        """What a scope has cost or may still cost."""
+        return total(self._connection, namespace, project_folder, run, since)
+
+    def history(self, attempt_id: str) -> list[Transition]:
+        """Every step of an attempt, oldest first."""
+        found = self._connection.execute(
+            "SELECT attempt, at, event, state, detail FROM transitions WHERE attempt = ? ORDER BY seq",
+            (attempt_id,),
+        )
+        return [rows.transition_of(row) for row in found]
+
+    # -- log reads and other facts -------------------------------------------------------------------------
+
+    def add_log_read(self, read: LogRead) -> None:
+        """Remember a complete read of the account's log."""
+        values = [getattr(read, name) for name in rows.LOG_READ_COLUMNS]
+        self._connection.execute(rows.INSERT_LOG_READ, values)
+
+    def log_reads(self, namespace: str, account: str, since: float = 0.0) -> list[LogRead]:
+        """The reads of one account's log made at or after `since`, oldest first."""
+        found = self._connection.execute(
+            f"{rows.SELECT_LOG_READ} WHERE namespace = ? AND account = ? AND at >= ? ORDER BY at, seq",
+            (namespace, account, since),
+        )
+        return [LogRead(**dict(zip(rows.LOG_READ_COLUMNS, row, strict=True))) for row in found]
+
+    def learn(self, fact: str) -> None:
+        """Remember something for good."""
+        self._connection.execute("INSERT OR IGNORE INTO facts (fact) VALUES (?)", (fact,))
+
+    def knows(self, fact: str) -> bool:
+        """Whether it was ever learnt."""
+        return self._connection.execute("SELECT 1 FROM facts WHERE fact = ?", (fact,)).fetchone() is not None
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _standing(self, namespace: str, fingerprint: str) -> Attempt | None:
+        """The attempt that holds a fingerprint: live, or the source of its result."""
+        spent_nothing = [state.value for state in SPENT_NOTHING]
+        live = self._one(
+            "namespace = ? AND fingerprint = ? AND set_aside_at IS NULL "
+            f"AND state NOT IN ({', '.join('?' * len(spent_nothing))})",
+            namespace,
+            fingerprint,
+            *spent_nothing,
+        )
+        if live is not None:
+            return live
+        result = self.result(namespace, fingerprint)
+        return None if result is None else self.attempt(result.attempt)
+
+    def _known(self, attempt_id: str) -> Attempt:
+        attempt = self.attempt(attempt_id)
+        if attempt is None:
+            raise KeyError(attempt_id)
+        return attempt
+
+    def _one(self, where: str, *values: Any) -> Attempt | None:
+        text = f"{rows.SELECT_ATTEMPT} WHERE {where} ORDER BY seq DESC LIMIT 1"
+        row = self._connection.execute(text, values).fetchone()
+        return None if row is None else rows.attempt_of(row)
+
+    def _many(self, where: str, *values: Any) -> list[Attempt]:
+        text = f"{rows.SELECT_ATTEMPT} WHERE {where} ORDER BY seq"
+        return [rows.attempt_of(row) for row in self._connection.execute(text, values)]
+
+    def _insert(self, new: Attempt, event: str, at: float, detail: Mapping[str, Any]) -> None:
+        self._connection.execute(rows.INSERT_ATTEMPT, rows.attempt_values(new))
+        self._note(new.id, at, event, new.state, detail)
+
+    def _update(self, before: Attempt, after: Attempt) -> None:
+        pairs = zip(rows.ATTEMPT_COLUMNS, rows.attempt_values(before), rows.attempt_values(after), strict=True)
+        changed = {name: new for name, old, new in pairs if new != old}
+        if changed:
+            names = ", ".join(f"{name} = ?" for name in changed)
+            self._connection.execute(
+                f"UPDATE attempts SET {names} WHERE id = ?",  # noqa: S608 - our own column names
+                (*changed.values(), after.id),
+            )
+            self._sums.forget()
+
+    def _release(self, before: Attempt) -> Attempt:
+        self._connection.execute("DELETE FROM attempts WHERE id = ?", (before.id,))
+        self._sums.forget()
+        return replace(before, state=State.PLANNED)
+
+    def _note(self, attempt_id: str, at: float, event: str, state: State, detail: Mapping[str, Any]) -> None:
+        self._connection.execute(
+            "INSERT INTO transitions (attempt, at, event, state, detail) VALUES (?, ?, ?, ?, ?)",
+            (attempt_id, at, event, state.value, rows.detail_text(detail)),
+        )
+
+    def _follow_result(self, after: Attempt, event: Event, at: float) -> None:
+        if after.state in {State.FETCHED, State.DONE}:
+            self._put_result(after, at)
+        elif event is Event.LOSE:
+            self._connection.execute("DELETE FROM results WHERE attempt = ?", (after.id,))
+
+    def _put_result(self, attempt: Attempt, at: float) -> None:
+        """Write the attempt's result, and carry fresh bytes to fingerprints that were kept from it."""
+        assert attempt.blob is not None
+        assert attempt.size is not None
+        old = self.result(attempt.namespace, attempt.fingerprint)
+        made_at = old.made_at if old is not None and old.blob == attempt.blob else at
+        result = Result(
+            namespace=attempt.namespace,
+            fingerprint=attempt.fingerprint,
+            blob=attempt.blob,
+            size=attempt.size,
+            attempt=attempt.id,
+            charge=attempt.charge,
+            generation_id=attempt.generation_id,
+            made_at=made_at,
+        )
+        self._write_result(result, None)
+        self._connection.execute(
+            "UPDATE results SET blob = ?, size = ?, charge = ? WHERE attempt = ? AND kept_from IS NOT NULL",
+            (attempt.blob, attempt.size, attempt.charge, attempt.id),
+        )
+
+    def _write_result(self, result: Result, kept_from: str | None) -> None:
+        values = [getattr(result, name) for name in rows.RESULT_COLUMNS]
+        self._connection.execute(rows.REPLACE_RESULT, (*values, kept_from))
+
+
+def _times(before: Attempt, event: Event, state: State, at: float) -> dict[str, float | None]:
+    """The times a step fills in: the first entry of each kind, and the end."""
+    times: dict[str, float | None] = {"ended_at": at if state in _ENDED else None}
+    entered = _ENTERED_AT.get(event)
+    if entered is not None and getattr(before, entered) is None:
+        times[entered] = at
+    return times
