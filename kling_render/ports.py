@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
+from kling_render.lifecycle.reconcile import LogRead
 from kling_render.lifecycle.records import Attempt, Cap, OverBudget, Reserved, Result, Taken
 from kling_render.lifecycle.requests import SubmitRequest
 from kling_render.lifecycle.states import Event
@@ -105,6 +106,22 @@ class LedgerTransaction(Protocol):
 
     def results(self, namespace: str) -> Mapping[str, Result]:
         """Every result by fingerprint, in one read."""
+        ...
+
+    def add_log_read(self, read: LogRead) -> None:
+        """Remember a complete read of the account's log."""
+        ...
+
+    def log_reads(self, namespace: str, account: str, since: float) -> list[LogRead]:
+        """The reads made at or after `since`, oldest first."""
+        ...
+
+    def learn(self, fact: str) -> None:
+        """Remember something seen of an account for good, e.g. that its log lists running requests."""
+        ...
+
+    def knows(self, fact: str) -> bool:
+        """Whether it was ever learnt."""
         ...
 
 

@@ -78,3 +78,31 @@ class Gate:
         await self._clock.sleep(seconds)
         self._wake = None
         self._admit()
+
+
+class Slot:
+    """A place in flight, given back once; without a gate it is nothing."""
+
+    def __init__(self, gate: Gate | None) -> None:
+        self._gate = gate
+        self._held = False
+
+    @classmethod
+    def taken(cls, gate: Gate) -> Slot:
+        """The place of a job that is in flight already."""
+        slot = cls(gate)
+        gate.occupy()
+        slot._held = True
+        return slot
+
+    async def enter(self) -> bool:
+        """Wait for the place; False once the gate is closed."""
+        assert self._gate is not None
+        self._held = await self._gate.enter()
+        return self._held
+
+    def leave(self) -> None:
+        """Give the place back."""
+        if self._held and self._gate is not None:
+            self._held = False
+            self._gate.leave()

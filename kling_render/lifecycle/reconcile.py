@@ -20,12 +20,15 @@ UNPROVEN_LOG_FACTOR = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead:
-    """One complete read of the log for an attempt: when, and what it showed."""
+    """One complete read of the account's log over a window. Times are seconds since the epoch, our clock."""
 
-    at: float
-    #: Server time of the newest row of ours (any `kr1:` request of this account) in the log, if any.
-    newest_own: float | None
+    namespace: str
     account: str
+    start: float
+    end: float
+    at: float
+    #: When the newest request of ours that it showed was made; None when it showed none.
+    newest_own: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +88,14 @@ def _absence(
     attempt: Attempt, reads: Sequence[LogRead], now: float, absence_s: float, log_lists_running: bool
 ) -> Settlement:
     sent = attempt.intent_at or attempt.reserved_at
-    mine = [read for read in reads if read.account == attempt.account]
+    mine = [r for r in reads if r.account == attempt.account and r.start <= sent <= r.end and r.at > sent]
     canary = any(read.newest_own is not None and read.newest_own > sent for read in mine)
     settle_s = absence_s if log_lists_running and canary else absence_s * UNPROVEN_LOG_FACTOR
-    after = [read.at for read in mine if read.at >= sent + settle_s]
-    if after and now >= sent + settle_s and after[-1] - min(r.at for r in mine) >= absence_s / 12:
+    if mine and mine[-1].at >= sent + settle_s and mine[-1].at - mine[0].at >= absence_s / 12:
+        newer = "; a newer request of ours was visible" if canary else ""
         return Absent(
-            proof=f"{len(mine)} complete reads of the account's log, the last {after[-1] - sent:.0f} s after the "
-            f"submit, do not list it{'; a newer request of ours was visible' if canary else ''}"
+            proof=f"{len(mine)} complete reads of the account's log, the last {mine[-1].at - sent:.0f} s after the "
+            f"submit, do not list it{newer}"
         )
     spacing = (mine[-1].at if mine else now) + absence_s / 12
     return LookAgain(

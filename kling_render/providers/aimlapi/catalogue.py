@@ -27,7 +27,7 @@ class CatalogueAnswer:
 def look_up(base_url: str, models: list[str], etag: str | None) -> CatalogueAnswer | None:
     """The catalogue's answer for some models with exact numbers; None when it cannot be had in two seconds."""
     headers = {"User-Agent": f"kling-render/{__version__}"} | ({"If-None-Match": etag} if etag else {})
-    query: list[tuple[str, str]] = [("include", "pricing"), *(("id", model) for model in models)]
+    query = {"include": "pricing", "id": models}
     deadline = time.monotonic() + LOOKUP_S
     try:
         with (

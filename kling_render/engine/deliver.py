@@ -1,0 +1,87 @@
+"""Publishes results: every job that wants a result gets its file; then the attempt is DONE."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from kling_render.engine.tracker import Tracker
+from kling_render.engine.work import JobState, Target, Work
+from kling_render.engine.world import World, result_of
+from kling_render.lifecycle.answers import FailureClass
+from kling_render.lifecycle.records import Attempt, Result
+from kling_render.lifecycle.states import Event, State
+
+
+class Deliverer:
+    """Brings stored results into output trees."""
+
+    def __init__(self, world: World, tracker: Tracker, claimed: frozenset[Path]) -> None:
+        self._world = world
+        self._tracker = tracker
+        self._claimed = claimed
+
+    async def deliver(self, work: Work, attempt: Attempt, *, charged: bool, warning: str | None = None) -> bool:
+        """Publish a FETCHED or DONE attempt for every job of the work; False when a file could not be written."""
+        result = result_of(attempt)
+        published = await self._publish_all(work, result, JobState.DONE, charged=charged, warning=warning)
+        if published and attempt.state is State.FETCHED:
+            now = self._world.clock.now()
+            await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.PUBLISH, now))
+        return published
+
+    async def restore(self, work: Work) -> bool:
+        """Publish what the store has; False when the stored bytes are missing or damaged."""
+        assert work.result is not None
+        if await asyncio.to_thread(self._world.blobs.verified, work.result.blob) is None:
+            return False
+        await self._publish_all(work, work.result, JobState.RESTORED, charged=False)
+        return True
+
+    async def _publish_all(
+        self, work: Work, result: Result, state: JobState, *, charged: bool, warning: str | None = None
+    ) -> bool:
+        done = True
+        for number, target in enumerate(work.targets):
+            if work.request is None and target.output in self._claimed:
+                # The cell was edited meanwhile: the paid result is kept in the store, its path belongs to the new job.
+                self._tracker.note(f"{target.job} was edited while it ran; its result is kept in the store")
+                continue
+            # Jobs that share a result share its cost: it is shown once.
+            first = charged and number == 0
+            done &= await self._publish(target, work, result, state, charged=first, warning=warning)
+        return done
+
+    async def _publish(
+        self, target: Target, work: Work, result: Result, state: JobState, *, charged: bool, warning: str | None
+    ) -> bool:
+        try:
+            await asyncio.to_thread(self._world.publisher.publish, target, result, work.manifest)
+        except OSError as error:
+            message = f"{target.output.name} cannot be written: {error.strerror or error}"
+            self._tracker.failed([target], FailureClass.OUTPUT, message, None)
+            return False
+        self._tracker.finished(target, result, state=state, charged=charged, warning=warning)
+        return True
+
+
+def work_of(attempt: Attempt) -> Work:
+    """The work that an attempt itself describes: enough to finish and publish it without the shot list."""
+    output, final = Path(attempt.output), Path(attempt.final)
+    take = attempt.job.rpartition("/t")[2]
+    target = Target(
+        job=attempt.job,
+        take=int(take) if take.isdecimal() else 1,
+        output=output,
+        final=final,
+        root=Path(attempt.root),
+        project=attempt.project,
+        folder=Path(attempt.folder),
+    )
+    return Work(
+        key=attempt.fingerprint,
+        manifest=attempt.manifest,
+        targets=(target,),
+        model=attempt.model,
+        duration_s=attempt.duration_s,
+    )

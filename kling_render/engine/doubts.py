@@ -1,0 +1,152 @@
+"""Finds out what became of submits in doubt: by their id if one came, else by the account's request log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kling_render.engine.tracker import Tracker
+from kling_render.engine.work import Options
+from kling_render.engine.world import World
+from kling_render.lifecycle.answers import LogRow
+from kling_render.lifecycle.identity import fingerprint_prefix
+from kling_render.lifecycle.reconcile import WINDOW_MARGIN_S, Absent, Adopt, LogRead, LookAgain, Settlement, settle
+from kling_render.lifecycle.records import Attempt
+from kling_render.lifecycle.states import Event
+from kling_render.ports import LogUnavailable
+
+WINDOW_CAP_S = 92 * 86_400.0 - 2 * WINDOW_MARGIN_S
+"""The API's log covers 92 days at most in one window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """One doubt after a look: the attempt as it stands now, and when to look again if it is still in doubt."""
+
+    attempt: Attempt
+    look_at: float | None = None
+    why: str = ""
+
+
+class Doubts:
+    """Looks doubts up; never sends anything that costs."""
+
+    def __init__(self, world: World, options: Options, tracker: Tracker) -> None:
+        self._world = world
+        self._options = options
+        self._tracker = tracker
+        #: Running generations of ours that the log listed: a later "still running" proves that it lists such.
+        self._listed: set[str] = set()
+        self._learnt = False
+
+    def saw_running(self, attempt: Attempt) -> bool:
+        """Whether a poll that says "running" teaches that the log lists running requests."""
+        return not self._learnt and attempt.generation_id in self._listed
+
+    async def learn_running(self) -> None:
+        """Remember that this account's log lists requests before they end."""
+        fact, self._learnt = self._fact(), True
+        await self._world.ledger.write(lambda ledger: ledger.learn(fact))
+
+    def _fact(self) -> str:
+        return f"log-lists-running:{self._world.namespace}:{self._world.paid.account}"
+
+    async def look(self, doubts: Sequence[Attempt]) -> list[Looked]:
+        """One look at every doubt: those with an id are polled, the others share one complete read of the log."""
+        by_id = [a for a in doubts if a.generation_id]
+        looked = [await self._ask_by_id(attempt) for attempt in by_id]
+        account = self._world.paid.account
+        nameless = [a for a in doubts if not a.generation_id]
+        mine = [a for a in nameless if a.account == account]
+        looked += [self._foreign(a) for a in nameless if a.account != account]
+        return looked + (await self._look_in_log(mine) if mine else [])
+
+    async def _ask_by_id(self, attempt: Attempt) -> Looked:
+        assert attempt.generation_id is not None
+        answer = await self._world.paid.poll(attempt.generation_id)
+        if answer.kind in ("running", "completed", "failed"):
+            return Looked(attempt=await self._accept(attempt, attempt.generation_id))
+        if answer.kind == "unknown-id":
+            # The header's id is not a generation: the log decides.
+            return (await self._look_in_log([replace(attempt, generation_id=None)]))[0]
+        return self._later(attempt, "the server cannot say yet whether it took the request")
+
+    def _foreign(self, attempt: Attempt) -> Looked:
+        return self._later(attempt, "it was sent with another API key; only that account's log can tell")
+
+    def _later(self, attempt: Attempt, why: str) -> Looked:
+        look_at = self._world.clock.now() + self._options.absence_s / 12
+        return Looked(attempt=attempt, look_at=look_at, why=why)
+
+    async def _look_in_log(self, doubts: Sequence[Attempt]) -> list[Looked]:
+        world = self._world
+        try:
+            rows, read = await self._read(doubts)
+        except LogUnavailable as error:
+            return [self._later(attempt, str(error)) for attempt in doubts]
+        account, namespace = world.paid.account, world.namespace
+        oldest = min(_sent(a) for a in doubts)
+
+        def remember(ledger: Any) -> tuple[list[LogRead], bool]:
+            ledger.add_log_read(read)
+            return ledger.log_reads(namespace, account, oldest), ledger.knows(self._fact())
+
+        reads, lists_running = await world.ledger.write(remember)
+        now = world.clock.now()
+        return [
+            await self._settled(
+                a,
+                settle(a, rows, reads, now, absence_s=self._options.absence_s, log_lists_running=lists_running),
+            )
+            for a in doubts
+        ]
+
+    async def _read(self, doubts: Sequence[Attempt]) -> tuple[list[LogRow], LogRead]:
+        """Every row around the doubts, and the record of this read; log times are shifted to our clock."""
+        world = self._world
+        now, ahead = world.clock.now(), world.paid.server_ahead_s()
+        start = max(min(_sent(a) for a in doubts) - WINDOW_MARGIN_S, now - WINDOW_CAP_S)
+        rows = await world.paid.log(start + ahead, now + ahead + WINDOW_MARGIN_S)
+        ahead = world.paid.server_ahead_s()
+        own = [row for row in rows if fingerprint_prefix(row.client_request_id)]
+        self._listed |= {row.inference_id for row in own if not row.failed}
+        # The `Date` header counts whole seconds: a row only counts as newer when it is so by more than that.
+        newest = max((row.created - ahead - 1.0 for row in own), default=None)
+        read = LogRead(
+            namespace=world.namespace,
+            account=world.paid.account,
+            start=start,
+            end=now + WINDOW_MARGIN_S,
+            at=world.clock.now(),
+            newest_own=newest,
+        )
+        return rows, read
+
+    async def _settled(self, attempt: Attempt, settlement: Settlement) -> Looked:
+        if isinstance(settlement, Adopt):
+            return Looked(attempt=await self._accept(attempt, settlement.generation_id))
+        if isinstance(settlement, LookAgain):
+            return Looked(attempt=attempt, look_at=settlement.at, why=settlement.why)
+        return Looked(attempt=await self._absent(attempt, settlement))
+
+    async def _absent(self, attempt: Attempt, settlement: Absent) -> Attempt:
+        now = self._world.clock.now()
+        self._tracker.settled_doubt(attempt)
+        return await self._world.ledger.write(
+            lambda ledger: ledger.record(attempt.id, Event.PROVE_ABSENT, now, message=settlement.proof, ended_at=now)
+        )
+
+    async def _accept(self, attempt: Attempt, generation_id: str) -> Attempt:
+        world, now = self._world, self._world.clock.now()
+        self._tracker.settled_doubt(attempt)
+        self._tracker.note(f"found again: {attempt.job} was accepted as {generation_id}; nothing is paid twice")
+        return await world.ledger.write(
+            lambda ledger: ledger.record(
+                attempt.id, Event.ACCEPT, now, generation_id=generation_id, accepted_at=_sent(attempt)
+            )
+        )
+
+
+def _sent(attempt: Attempt) -> float:
+    return attempt.intent_at or attempt.reserved_at

@@ -1,0 +1,83 @@
+"""How a run is told to leave: tasks that only wait are dropped at once, uploads and downloads get a little time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kling_render.errors import StoreFault
+
+GRACE_S = 30.0
+"""Seconds that uploads, answers and downloads under way are given when the run is told to leave."""
+
+
+class Tasks:
+    """The tasks of a run; knows which of them may be cancelled at any moment without losing anything."""
+
+    def __init__(self) -> None:
+        self.leaving = False
+        #: The first fault of the store or the disk, and the first bug.
+        self.store_fault: StoreFault | None = None
+        self._bug: Exception | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._parked: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run it beside the others."""
+        task = asyncio.create_task(self._guarded(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await work
+        except StoreFault as fault:
+            self.store_fault = self.store_fault or fault
+        except asyncio.CancelledError:
+            if not self.leaving:
+                raise
+        except Exception as bug:  # noqa: BLE001 - raised again by all_done, after the other tasks were left in order
+            self._bug = self._bug or bug
+
+    @contextmanager
+    def parked(self) -> Iterator[None]:
+        """While inside, the current task only waits: leaving cancels it."""
+        task = asyncio.current_task()
+        assert task is not None
+        if self.leaving:
+            raise asyncio.CancelledError
+        self._parked.add(task)
+        try:
+            yield
+        finally:
+            self._parked.discard(task)
+
+    def leave(self) -> None:
+        """Cancel what only waits; called again, cancel everything."""
+        hard, self.leaving = self.leaving, True
+        for task in list(self._running if hard else self._parked):
+            task.cancel()
+
+    async def all_done(self) -> None:
+        """Wait for every task, those included that are started meanwhile.
+
+        Raises:
+            Exception: the first bug of a task.
+        """
+        while self._running:
+            limit = GRACE_S if self.leaving else 1.0
+            done, _ = await asyncio.wait(self._running, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if self._bug is not None:
+                raise self._bug
+            if not done and self.leaving:
+                return
+
+    async def drain(self) -> None:
+        """Leave nothing running in this process."""
+        self.leaving = True
+        tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,206 @@
+"""A run: from what is wanted to files in the output tree.
+
+    1. recover what earlier runs left            4. submit what is left, so many at once
+    2. restore what the store has, and finish    5. look doubts up again; adopt what is found
+       what is ready: results come first         6. report
+    3. go on with what runs; look doubts up
+
+Each wanted result is one task; the gate decides who may submit. A stop closes the gate: what runs goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from kling_render.engine.bring import Bringer
+from kling_render.engine.deliver import work_of
+from kling_render.engine.doubts import Doubts, Looked
+from kling_render.engine.follow import Follower
+from kling_render.engine.gate import Gate, Slot
+from kling_render.engine.leaving import Tasks
+from kling_render.engine.recover import Recovered, recover
+from kling_render.engine.tracker import Tracker
+from kling_render.engine.work import Options, Progress, RunReport, Stop, Work
+from kling_render.engine.world import Watcher, World
+from kling_render.errors import StoreFault
+from kling_render.lifecycle.records import Attempt
+from kling_render.lifecycle.states import State
+
+
+class Run:
+    """Brings works about; one instance is one run.
+
+    Args:
+        world: the ports.
+        options: how.
+        works: wanted results, most urgent first.
+        folder: everything open of this project is finished too; None: of all projects.
+        claimed: output paths of the current plan; an attempt that no job wants any more must not write there.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        options: Options,
+        works: Sequence[Work],
+        folder: str | None,
+        claimed: frozenset[Path] = frozenset(),
+    ) -> None:
+        self.report = RunReport()
+        self._world = world
+        self._options = options
+        self._works = {work.key: work for work in works}
+        self._folder = folder
+        self._tasks = Tasks()
+        self._gate = Gate(options.jobs, world.clock)
+        self._tracker = Tracker(_ClosesGate(world.watcher, self._gate), self.report)
+        self._doubts = Doubts(world, options, self._tracker) if world.provider else None
+        follower = Follower(world, options, self._tracker, on_running=self._learn)
+        self._bringer = Bringer(world, options, self._tracker, self._gate, self._tasks, follower, claimed, self._doubt)
+        self._doubtful: dict[str, Attempt] = {}
+
+    async def execute(self) -> RunReport:
+        """Run to the end; what the network, the server or the disk does ends up in the report."""
+        self._tracker.planned(self._works.values())
+        timer = asyncio.create_task(self._deadline()) if self._options.stop_after_s is not None else None
+        try:
+            await self._stages()
+        except StoreFault as fault:
+            self._tasks.store_fault = fault
+        except asyncio.CancelledError:
+            if not self._tasks.leaving:
+                raise
+        finally:
+            if timer:
+                timer.cancel()
+            self._gate.close()
+            await self._tasks.drain()
+        await self._last_words()
+        return self.report
+
+    def leave(self, why: Stop, message: str) -> None:
+        """Submit nothing more and leave what runs; the second call drops even uploads and downloads."""
+        self._tracker.stop(why, message)
+        self._gate.close()
+        self._tasks.leave()
+
+    async def _stages(self) -> None:
+        recovered = await recover(self._world, frozenset(self._works), self._folder)
+        await self._results_first(recovered)
+        for attempt in recovered.going_on:
+            if attempt.state in (State.ACCEPTED, State.STALLED):
+                self._resume(attempt)
+        for attempt in recovered.others:
+            if attempt.fingerprint in self._works:
+                self._tasks.start(self._with_other(self._works[attempt.fingerprint], attempt))
+        for attempt in recovered.asked:
+            self._tracker.doubtful(self._work(attempt).targets, attempt, attempt.message or "only you can decide", None)
+        for attempt in recovered.in_doubt:
+            self._doubt(self._work(attempt), attempt)
+        proved_absent = await self._look_at_doubts()
+        open_keys = {a.fingerprint for a in recovered.all()} - proved_absent
+        for work in self._works.values():
+            if work.result is None and work.key not in open_keys and work.request is not None:
+                self._tasks.start(self._bringer.bring(work))
+        await self._all_done()
+        await self._settle_before_the_end()
+
+    async def _results_first(self, recovered: Recovered) -> None:
+        """Restores, and paid results that only have to be fetched, come before any new submit."""
+        open_keys = {a.fingerprint for a in recovered.all()}
+        for work in self._works.values():
+            if work.result is not None and work.key not in open_keys:
+                self._tasks.start(self._bringer.restore(work))
+        for attempt in recovered.going_on:
+            if attempt.state in (State.READY, State.FETCHED):
+                self._tasks.start(self._bringer.resume(self._work(attempt), attempt, Slot(None)))
+        await self._all_done()
+
+    def _resume(self, attempt: Attempt) -> None:
+        self._tasks.start(self._bringer.resume(self._work(attempt), attempt, Slot.taken(self._gate)))
+
+    async def _with_other(self, work: Work, attempt: Attempt) -> None:
+        if await self._bringer.follow_other(work, attempt):
+            await self._bringer.bring(work)
+
+    def _work(self, attempt: Attempt) -> Work:
+        return self._works.get(attempt.fingerprint) or work_of(attempt)
+
+    def _doubt(self, work: Work, attempt: Attempt) -> None:
+        self._doubtful[attempt.id] = attempt
+        message = attempt.message or "its payment is not known"
+        self._tracker.doubtful(work.targets, attempt, message, self._world.clock.now())
+
+    async def _look_at_doubts(self) -> set[str]:
+        """Look every doubt up; what is found goes on in a task. Returns the keys proved absent."""
+        if not self._doubtful or self._doubts is None:
+            return set()
+        doubts, self._doubtful = list(self._doubtful.values()), {}
+        absent: set[str] = set()
+        for looked in await self._doubts.look(doubts):
+            if looked.attempt.state is State.IN_DOUBT:
+                self._still_in_doubt(looked)
+            elif looked.attempt.state is State.ABSENT:
+                absent.add(looked.attempt.fingerprint)
+            else:
+                self._resume(looked.attempt)
+        return absent
+
+    def _still_in_doubt(self, looked: Looked) -> None:
+        attempt = looked.attempt
+        self._doubtful[attempt.id] = attempt
+        self._tracker.doubtful(
+            self._work(attempt).targets, attempt, f"{attempt.message}; {looked.why}", looked.look_at or 0.0
+        )
+
+    async def _settle_before_the_end(self) -> None:
+        """Doubts of this run are looked up and adopted in it; what stays open is named, with the next look."""
+        while self._doubtful and self._doubts is not None and not self._tasks.leaving:
+            for key in await self._look_at_doubts():
+                if key in self._works and self._works[key].request is not None:
+                    self._tasks.start(self._bringer.bring(self._works[key]))
+            await self._all_done()
+            if not self._options.wait_doubts or not self._doubtful:
+                return
+            look_at = min(self.report.doubts.values(), default=0.0)
+            self._tracker.note(f"waiting for {len(self._doubtful)} in doubt", look_at=look_at)
+            with self._tasks.parked():
+                await self._world.clock.sleep(max(look_at - self._world.clock.now(), 0.2))
+
+    def _learn(self, attempt: Attempt) -> None:
+        if self._doubts is not None and self._doubts.saw_running(attempt):
+            self._tasks.start(self._doubts.learn_running())
+
+    async def _deadline(self) -> None:
+        await self._world.clock.sleep(self._options.stop_after_s or 0.0)
+        self.leave(Stop.DEADLINE, "the time given with --stop-after is over")
+
+    async def _all_done(self) -> None:
+        await self._tasks.all_done()
+        if self._tasks.store_fault is not None:
+            raise self._tasks.store_fault
+
+    async def _last_words(self) -> None:
+        if self._tasks.store_fault is not None:
+            self._tracker.stop(Stop.STORE, self._tasks.store_fault.message)
+        try:
+            found = await self._world.ledger.read(lambda ledger: ledger.open_attempts(self._world.namespace))
+        except StoreFault:
+            return
+        running = (State.ACCEPTED, State.STALLED, State.READY, State.INTENT)
+        self.report.left_running = [a for a in found if a.owner == self._world.owner and a.state in running]
+
+
+class _ClosesGate:
+    """Closes the gate at every stop, then passes everything on."""
+
+    def __init__(self, watcher: Watcher, gate: Gate) -> None:
+        self._watcher = watcher
+        self._gate = gate
+
+    def tell(self, progress: Progress) -> None:
+        if progress.event == "stop":
+            self._gate.close()
+        self._watcher.tell(progress)

@@ -1,0 +1,196 @@
+"""One paid submit: reserve, intend, send, classify, record. The order of writes is the whole point.
+
+    reserve (claim and hold, one transaction) → connection stands → INTENT on disk → first byte
+    → answer → ACCEPTED on disk → anything else
+
+Nothing here ever sends twice: what cannot be told apart from an acceptance is recorded as a doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from kling_render.engine.tracker import Tracker
+from kling_render.engine.work import JobState, Options, Stop, Work
+from kling_render.engine.world import InputGone, World
+from kling_render.errors import StoreFault
+from kling_render.lifecycle.answers import Accepted, FailureClass, Rejected, SubmitEvidence
+from kling_render.lifecycle.classify import classify
+from kling_render.lifecycle.identity import client_request_id, ulid
+from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
+from kling_render.lifecycle.states import Event, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Nothing was paid and nothing is open; `again` says whether this run may try once more."""
+
+    failure: FailureClass
+    message: str
+    again: bool = False
+    wait_s: float | None = None
+
+
+class Submitter:
+    """Sends paid requests, each at most once."""
+
+    def __init__(self, world: World, options: Options, tracker: Tracker) -> None:
+        self._world = world
+        self._options = options
+        self._tracker = tracker
+        self._uploads = asyncio.Semaphore(options.uploads)
+
+    async def submit(self, work: Work) -> Attempt | Taken | OverBudget | NotSent:
+        """Reserve the work's fingerprint and send its request.
+
+        Returns the attempt as it stands afterwards (accepted or in doubt), the attempt of somebody else, the cap
+        that has no room, or why nothing was sent.
+        """
+        claim = await self.reserve(work)
+        if not isinstance(claim, Reserved):
+            return claim
+        async with self._uploads:
+            return await self._send(work, claim.attempt)
+
+    async def reserve(self, work: Work) -> Reserved | Taken | OverBudget:
+        """Claim the fingerprint and hold its estimate."""
+        new = self._new_attempt(work)
+        return await self._world.ledger.write(lambda ledger: ledger.reserve(new, self._options.caps))
+
+    def _new_attempt(self, work: Work) -> Attempt:
+        world, target = self._world, work.targets[0]
+        now = world.clock.now()
+        attempt_id = ulid(now, world.chance)
+        return Attempt(
+            id=attempt_id,
+            namespace=world.namespace,
+            fingerprint=work.key,
+            client_request_id=client_request_id(work.key, attempt_id),
+            account=world.provider.account if world.provider else "",
+            state=State.RESERVED,
+            owner=world.owner,
+            run=world.run,
+            job=target.job,
+            project=target.project,
+            folder=str(target.folder),
+            output=str(target.output),
+            final=str(target.final),
+            root=str(target.root),
+            manifest=work.manifest,
+            model=work.model,
+            hold=work.hold,
+            duration_s=work.duration_s,
+            reserved_at=now,
+        )
+
+    async def _send(self, work: Work, attempt: Attempt) -> Attempt | NotSent:
+        world = self._world
+        assert world.uploads is not None
+        self._tracker.moved(work.targets, JobState.SUBMITTING)
+        try:
+            request = await world.uploads.prepare(work, attempt.client_request_id)
+            await asyncio.to_thread(world.spool.prepare, attempt.id)
+        except InputGone as error:
+            await self._release(attempt)
+            return NotSent(failure=FailureClass.INPUT_CHANGED, message=str(error))
+        except (StoreFault, asyncio.CancelledError):
+            await asyncio.shield(self._release(attempt))
+            raise
+        try:
+            evidence = await world.paid.submit(request, lambda: self._intend(attempt))
+        except StoreFault:
+            # The intent could not be written, so not one byte was sent.
+            await self._release_if_possible(attempt)
+            raise
+        return await asyncio.shield(self._record(attempt, evidence))
+
+    async def _intend(self, attempt: Attempt) -> None:
+        now = self._world.clock.now()
+        await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.SEND, now, intent_at=now))
+        self._tracker.report.submits += 1
+
+    async def _record(self, attempt: Attempt, evidence: SubmitEvidence) -> Attempt | NotSent:
+        now = self._world.clock.now()
+        verdict = classify(evidence, now)
+        if isinstance(verdict, Accepted):
+            return await self._accepted(attempt, verdict, now)
+        if isinstance(verdict, Rejected):
+            return await self._rejected(attempt, verdict, now, intended=evidence.intended)
+        doubt = verdict
+        return await self._world.ledger.write(
+            lambda ledger: ledger.record(
+                attempt.id,
+                Event.DOUBT,
+                now,
+                message=doubt.message,
+                generation_id=doubt.generation_id,
+                raw_answer=doubt.raw or None,
+            )
+        )
+
+    async def _accepted(self, attempt: Attempt, verdict: Accepted, now: float) -> Attempt:
+        """The id is durable before anything else happens; a full disk sends it to the spool."""
+        try:
+            accepted = await self._world.ledger.write(
+                lambda ledger: ledger.record(
+                    attempt.id,
+                    Event.ACCEPT,
+                    now,
+                    generation_id=verdict.generation_id,
+                    raw_answer=verdict.raw,
+                    accepted_at=now,
+                )
+            )
+        except StoreFault as fault:
+            self._world.spool.put(attempt.id, verdict.generation_id)
+            self._tracker.stop(
+                Stop.STORE,
+                f"{fault.message}; the paid generation {verdict.generation_id} of {attempt.job} is kept in the spool",
+            )
+            return replace(
+                attempt, state=State.ACCEPTED, generation_id=verdict.generation_id, accepted_at=now, intent_at=now
+            )
+        self._world.spool.release(attempt.id)
+        return accepted
+
+    async def _rejected(self, attempt: Attempt, verdict: Rejected, now: float, *, intended: bool) -> NotSent:
+        if intended:
+            await self._world.ledger.write(
+                lambda ledger: ledger.record(
+                    attempt.id,
+                    Event.REJECT,
+                    now,
+                    failure=verdict.failure.value,
+                    message=verdict.message,
+                    ended_at=now,
+                )
+            )
+        else:
+            await self._release(attempt)
+        self._world.spool.release(attempt.id)
+        if verdict.stop:
+            self._tracker.stop(Stop.ACCOUNT, verdict.message)
+        return NotSent(failure=verdict.failure, message=verdict.message, again=verdict.again, wait_s=verdict.wait_s)
+
+    async def _release(self, attempt: Attempt) -> None:
+        now = self._world.clock.now()
+        await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.RELEASE, now))
+
+    async def _release_if_possible(self, attempt: Attempt) -> None:
+        try:
+            await self._release(attempt)
+        except StoreFault:
+            return  # the next run sees a dead owner's reservation and lets it go
+
+
+def over_budget_message(refusal: OverBudget) -> str:
+    """One sentence for a cap that has no room."""
+    if refusal.asked is None:
+        return f"the price is unknown, so nothing can be sent under {refusal.cap.name}"
+    left = max(refusal.cap.limit - refusal.committed, 0)
+    doubt = f" (in doubt: ${usd_of(refusal.in_doubt):f})" if refusal.in_doubt else ""
+    return (
+        f"the next job costs ${usd_of(refusal.asked).normalize():f}, but only ${usd_of(left).normalize():f} is left "
+        f"of ${usd_of(refusal.cap.limit).normalize():f} ({refusal.cap.name}){doubt}"
+    )
