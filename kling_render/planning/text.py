@@ -1,0 +1,175 @@
+"""The plan as plain lines, for pipes and logs: counts, what causes which cost, who costs what, the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+
+from kling_render.planning.manifest import decimal_text
+from kling_render.planning.plan import totals
+from kling_render.planning.prices import total_usd
+from kling_render.planning.records import Action, Plan, PlannedJob
+
+LISTED = 40
+"""Jobs with work to do that are listed one by one; more are summed up per shot."""
+
+_WORDS = {
+    Action.RENDER: "to render",
+    Action.RESTORE: "to restore from the store",
+    Action.RESUME: "to go on with",
+    Action.ADOPT: "to share another job's result",
+    Action.BLOCKED: "blocked",
+    Action.PINNED: "picked and edited since",
+    Action.UP_TO_DATE: "up to date",
+}
+
+#: Control and direction characters of foreign text (file names, messages) become visible escapes.
+_UNSAFE = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (
+        *range(32),
+        *range(127, 160),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+        0x2028,
+        0x2029,
+        *range(0xD800, 0xE000),
+    )
+}
+
+
+def plan_text(plan: Plan, *, verbose: bool = False) -> str:
+    """The plan as text, one fact per line, lines never wrapped; ends with a newline."""
+    sections = [
+        _head(plan),
+        _causes(plan.jobs),
+        *(_costs(plan.jobs, name, of) for name, of in _GROUPS),
+        _jobs(plan.jobs, verbose=verbose),
+        _stale(plan.stale_outputs, verbose=verbose),
+    ]
+    blocks = ("\n".join(line.translate(_UNSAFE) for line in section) for section in map(list, sections))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def usd_text(amount: Decimal | None) -> str:
+    """An amount for people: at least two digits after the point, at most four; `?` when unknown."""
+    if amount is None:
+        return "$?"
+    text = decimal_text(amount.quantize(Decimal("0.0001"), ROUND_HALF_UP))
+    whole, _, cents = text.partition(".")
+    return f"${whole}.{cents.ljust(2, '0')}"
+
+
+_GROUPS: tuple[tuple[str, Callable[[PlannedJob], str]], ...] = (
+    ("shot", lambda planned: planned.job.shot),
+    ("character", lambda planned: planned.job.character),
+    ("motion", lambda planned: planned.job.motion),
+)
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    """Counts, the bill, the price and its date."""
+    sums = plan.totals
+    yield f"{plan.project}: {_jobs_word(sums.jobs)}, provider {plan.provider}"
+    counted = {action: sum(job.action is action for job in plan.jobs) for action in _WORDS}
+    yield from _table((f"  {count}", _WORDS[action]) for action, count in counted.items() if count)
+    if sums.render:
+        yield f"cost: about {usd_text(sums.estimate_usd)}, up to {usd_text(sums.up_to_usd)}"
+    if sums.saved_usd:
+        yield f"saved: {usd_text(sums.saved_usd)} (results that exist or are shared)"
+    for price in plan.prices:
+        if price.source != "free":
+            rates = [f"{usd_text(price.usd_per_second)} per second"] if price.usd_per_second is not None else []
+            rates += [f"{usd_text(price.usd_fixed)} per render"] if price.usd_fixed is not None else []
+            yield f"price: {price.model} {' + '.join(rates)} ({price.source}, {price.as_of})"
+    if sums.render and sums.estimate_usd is None:
+        yield "price: not known for every job to render"
+
+
+def _causes(jobs: Sequence[PlannedJob]) -> Iterator[str]:
+    """Which edit causes which cost; a job with two reasons counts under both together."""
+    causes: dict[str, list[PlannedJob]] = {}
+    for planned in jobs:
+        if planned.action is Action.RENDER:
+            causes.setdefault(_why(planned), []).append(planned)
+    if causes:
+        yield "why"
+        yield from _table((f"  {why}", *_bill(members)) for why, members in _dearest(causes))
+
+
+def _costs(jobs: Sequence[PlannedJob], name: str, of: Callable[[PlannedJob], str]) -> Iterator[str]:
+    """What each shot (character, motion) costs; silent when there is only one."""
+    groups: dict[str, list[PlannedJob]] = {}
+    for planned in jobs:
+        if planned.action is Action.RENDER:
+            groups.setdefault(of(planned), []).append(planned)
+    if len(groups) > 1:
+        yield f"by {name}"
+        yield from _table((f"  {group}", *_bill(members)) for group, members in groups.items())
+
+
+def _jobs(jobs: Sequence[PlannedJob], *, verbose: bool) -> Iterator[str]:
+    """The jobs with something to say; when they are many, a line per shot."""
+    shown = [planned for planned in jobs if verbose or planned.action is not Action.UP_TO_DATE]
+    if not shown:
+        return
+    yield "jobs"
+    if verbose or len(shown) <= LISTED:
+        yield from _table(map(_job, shown))
+        return
+    shots: dict[str, list[PlannedJob]] = {}
+    for planned in jobs:
+        shots.setdefault(planned.job.shot, []).append(planned)
+    yield from _table(_shot(shot, members) for shot, members in shots.items())
+    yield f"  ({len(shown)} jobs; -v lists them)"
+
+
+def _job(planned: PlannedJob) -> tuple[str, ...]:
+    """A job's line: id, action, duration, cost, reason. The reason comes last because it is long."""
+    seconds = planned.duration_s
+    length = "? s" if seconds is None else f"{float(seconds):.3g} s"
+    cost = usd_text(planned.estimate_usd) if planned.action is Action.RENDER else "-"
+    return f"  {planned.job.id}", planned.action.value, length, cost, _why(planned)
+
+
+def _shot(shot: str, members: Sequence[PlannedJob]) -> tuple[str, ...]:
+    """A shot's line: how many of each action, and the cost."""
+    counted = {action: sum(job.action is action for job in members) for action in _WORDS}
+    counts = ", ".join(f"{count} {_WORDS[action]}" for action, count in counted.items() if count)
+    return f"  {shot}", counts, f"about {usd_text(totals(members).estimate_usd)}"
+
+
+def _stale(paths: Sequence[str], *, verbose: bool) -> Iterator[str]:
+    """Files whose job no longer exists."""
+    if paths:
+        yield f"stale outputs ({len(paths)}; `render --prune` moves them to the trash)"
+        yield from (f"  {path}" for path in (paths if verbose else paths[:LISTED]))
+        if not verbose and len(paths) > LISTED:
+            yield f"  … and {len(paths) - LISTED} more"
+
+
+def _why(planned: PlannedJob) -> str:
+    """The reasons in one line, each with its place."""
+    return "; ".join(f"{r.text} ({r.at})" if r.at else r.text for r in planned.reasons)
+
+
+def _bill(members: Sequence[PlannedJob]) -> tuple[str, str]:
+    """How many, and how much."""
+    return _jobs_word(len(members)), f"about {usd_text(total_usd(job.estimate_usd for job in members))}"
+
+
+def _dearest(causes: dict[str, list[PlannedJob]]) -> list[tuple[str, list[PlannedJob]]]:
+    """The causes with the most jobs first, at most as many as are listed."""
+    return sorted(causes.items(), key=lambda cause: -len(cause[1]))[:LISTED]
+
+
+def _jobs_word(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"
+
+
+def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Rows with aligned columns, two blanks apart, nothing after the last column."""
+    table = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
