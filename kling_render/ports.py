@@ -5,7 +5,7 @@ The real things live in `disk/`, `store/`, `providers/` and `cli/`; tests pass p
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -170,6 +170,12 @@ class Digests(Protocol):
 
     def sha256(self, path: Path) -> str:
         """64 hex; OSError as usual."""
+        ...
+
+    def sha256_many(
+        self, paths: Iterable[Path], progress: Callable[[int, int], None] | None = None
+    ) -> Mapping[Path, str | OSError]:
+        """The digest of each path, or the error that met it; `progress` gets how many are done, and of how many."""
         ...
 
 

@@ -34,6 +34,7 @@ class Bringer:
         world: World,
         options: Options,
         tracker: Tracker,
+        *,
         gate: Gate,
         tasks: Tasks,
         follower: Follower,

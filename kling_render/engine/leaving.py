@@ -38,7 +38,7 @@ class Tasks:
         except asyncio.CancelledError:
             if not self.leaving:
                 raise
-        except Exception as bug:  # noqa: BLE001 - raised again by all_done, after the other tasks were left in order
+        except Exception as bug:
             self._bug = self._bug or bug
 
     @contextmanager

@@ -58,7 +58,16 @@ class Run:
         self._tracker = Tracker(_ClosesGate(world.watcher, self._gate), self.report)
         self._doubts = Doubts(world, options, self._tracker) if world.provider else None
         follower = Follower(world, options, self._tracker, on_running=self._learn)
-        self._bringer = Bringer(world, options, self._tracker, self._gate, self._tasks, follower, claimed, self._doubt)
+        self._bringer = Bringer(
+            world,
+            options,
+            self._tracker,
+            gate=self._gate,
+            tasks=self._tasks,
+            follower=follower,
+            claimed=claimed,
+            doubt=self._doubt,
+        )
         self._doubtful: dict[str, Attempt] = {}
 
     async def execute(self) -> RunReport:

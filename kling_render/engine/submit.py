@@ -90,7 +90,6 @@ class Submitter:
         self._tracker.moved(work.targets, JobState.SUBMITTING)
         try:
             request = await world.uploads.prepare(work, attempt.client_request_id)
-            await asyncio.to_thread(world.spool.prepare, attempt.id)
         except InputGone as error:
             await self._release(attempt)
             return NotSent(failure=FailureClass.INPUT_CHANGED, message=str(error))
@@ -143,16 +142,20 @@ class Submitter:
                 )
             )
         except StoreFault as fault:
-            self._world.spool.put(attempt.id, verdict.generation_id)
-            self._tracker.stop(
-                Stop.STORE,
-                f"{fault.message}; the paid generation {verdict.generation_id} of {attempt.job} is kept in the spool",
-            )
+            self._spool(attempt, verdict, now, fault)
             return replace(
                 attempt, state=State.ACCEPTED, generation_id=verdict.generation_id, accepted_at=now, intent_at=now
             )
-        self._world.spool.release(attempt.id)
         return accepted
+
+    def _spool(self, attempt: Attempt, verdict: Accepted, now: float, fault: StoreFault) -> None:
+        kept = f"the paid generation {verdict.generation_id} of {attempt.job}"
+        try:
+            path = self._world.spool.write(attempt.id, verdict.generation_id, now, verdict.raw)
+            kept += f" is kept in {path}"
+        except StoreFault:
+            kept += f" could not be kept anywhere: note it down (attempt {attempt.id})"
+        self._tracker.stop(Stop.STORE, f"{fault.message}; {kept}")
 
     async def _rejected(self, attempt: Attempt, verdict: Rejected, now: float, *, intended: bool) -> NotSent:
         if intended:
@@ -168,7 +171,6 @@ class Submitter:
             )
         else:
             await self._release(attempt)
-        self._world.spool.release(attempt.id)
         if verdict.stop:
             self._tracker.stop(Stop.ACCOUNT, verdict.message)
         return NotSent(failure=verdict.failure, message=verdict.message, again=verdict.again, wait_s=verdict.wait_s)

@@ -75,18 +75,10 @@ class Owners(Protocol):
 
 
 class Spool(Protocol):
-    """The last resort for a generation id when the ledger cannot be written."""
+    """The last resort for a generation id when the ledger cannot be written; its room was taken before."""
 
-    def prepare(self, attempt_id: str) -> None:
-        """Make room before the request is sent. StoreFault when there is none."""
-        ...
-
-    def put(self, attempt_id: str, generation_id: str) -> None:
-        """Keep an id; uses room that was reserved before."""
-        ...
-
-    def release(self, attempt_id: str) -> None:
-        """The room is no longer needed."""
+    def write(self, attempt: str, generation_id: str, at: float, raw_answer: str = "") -> Path:
+        """Save an id; durable when this returns. StoreFault when the disk fails altogether."""
         ...
 
 

@@ -1,0 +1,169 @@
+"""What the inputs of a project are: digest, facts and broken limits. Unchanged files are neither hashed nor opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+from kling_render.errors import Diagnostic, Place, Problems
+from kling_render.media.facts import ClipFacts, Facts, ImageFacts, Unreadable, from_json, to_json
+from kling_render.media.probe import Prober
+from kling_render.media.rules import Violation, check_clip, check_image, check_name, clip_seconds
+from kling_render.models import DEFAULT_MODEL, MODELS, Model
+from kling_render.planning.manifest import InputIdentity
+from kling_render.ports import Digests
+from kling_render.shotlist.records import InputRef, Job, Project, Request
+from kling_render.store.cache import Cache
+
+#: Part of the cache's key: facts read by an older reader are read again.
+_FACTS = "media-facts/1"
+
+_UNREADABLE = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found out about the inputs of a project's jobs."""
+
+    #: Input → the local file that holds its bytes (None: a remote input that was not fetched).
+    files: Mapping[InputRef, Path | None]
+    digests: Mapping[InputRef, str | None]
+    facts: Mapping[InputRef, Facts]
+    diagnostics: tuple[Diagnostic, ...]
+
+    def identity(self, ref: InputRef) -> InputIdentity:
+        """What the input is in a fingerprint: its bytes, its pin, or its URL."""
+        if ref.url is not None:
+            return InputIdentity(sha256=ref.pin) if ref.pin else InputIdentity(url=ref.url)
+        return InputIdentity(sha256=self.digests[ref])
+
+    def seconds(self, request: Request) -> Decimal | None:
+        """Seconds of the clip's video stream after trims; None when the clip was not looked at."""
+        facts = self.facts.get(request.video)
+        return clip_seconds(facts, request.start, request.end) if isinstance(facts, ClipFacts) else None
+
+    @property
+    def broken(self) -> frozenset[InputRef]:
+        """Inputs that cannot be used at all."""
+        return frozenset(ref for ref, facts in self.facts.items() if isinstance(facts, Unreadable))
+
+
+Fetch = Callable[[Iterable[InputRef], Problems], Mapping[InputRef, Path]]
+
+
+def inspect(
+    project: Project,
+    jobs: Iterable[Job],
+    *,
+    digests: Digests,
+    cache: Cache,
+    fetch: Fetch,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+) -> Inspection:
+    """Look at every input that the jobs use.
+
+    Args:
+        project: whose inputs they are.
+        jobs: the jobs that matter.
+        digests: the stat cache.
+        cache: facts by digest.
+        fetch: brings remote inputs; those it cannot bring stay unchecked (it reports why).
+        progress: called with a few words, how many are done and how many there are.
+    """
+    problems = Problems()
+    images = dict.fromkeys(job.request.image for job in jobs)
+    clips = dict.fromkeys(job.request.video for job in jobs)
+    expected: dict[InputRef, str] = dict.fromkeys(images, "image") | dict.fromkeys(clips, "clip")
+    remote = fetch([ref for ref in expected if ref.url is not None], problems)
+    files = {ref: ref.path if ref.path is not None else remote.get(ref) for ref in expected}
+    sums = _digests(files, digests, problems, progress)
+    facts = _facts(expected, files, sums, cache, progress)
+    _check_inputs(facts, problems)
+    _check_limits(jobs, facts, problems)
+    return Inspection(files, sums, facts, tuple(problems.found))
+
+
+def _digests(
+    files: Mapping[InputRef, Path | None],
+    digests: Digests,
+    problems: Problems,
+    progress: Callable[[str, int, int], None],
+) -> dict[InputRef, str | None]:
+    read = digests.sha256_many(
+        [path for path in files.values() if path is not None], lambda done, count: progress("reading inputs", done, count)
+    )
+    found: dict[InputRef, str | None] = {}
+    for ref, path in files.items():
+        digest = None if path is None else read[path]
+        if isinstance(digest, OSError):
+            problems.error("KR0201", f"cannot read {ref.shown}: {digest.strerror}", ref.place, help="make it readable")
+            digest = _UNREADABLE
+        elif ref.pin and digest not in (None, ref.pin):
+            message = f"{ref.shown} no longer has the pinned content (it is {digest})"
+            problems.error("KR0212", message, ref.place, help="update `sha256:` if the new content is wanted")
+        found[ref] = digest
+    return found
+
+
+def _facts(
+    expected: Mapping[InputRef, str],
+    files: Mapping[InputRef, Path | None],
+    sums: Mapping[InputRef, str | None],
+    cache: Cache,
+    progress: Callable[[str, int, int], None],
+) -> dict[InputRef, Facts]:
+    known = cache.all(_FACTS)
+    facts: dict[InputRef, Facts] = {}
+    missing: list[tuple[InputRef, Path]] = []
+    for ref, path in files.items():
+        stored = known.get(f"{expected[ref]}:{sums[ref]}")
+        if stored is not None:
+            facts[ref] = from_json(stored)
+        elif path is not None:
+            missing.append((ref, path))
+    if missing:
+        with Prober() as prober:
+            items = [(path, expected[ref]) for ref, path in missing]
+            read = prober.probe_many(items, lambda done: progress("looking at media", done, len(items)))  # type: ignore[arg-type]
+        facts |= {ref: found for (ref, _), found in zip(missing, read, strict=True)}
+        for ref, _ in missing:
+            cache.put(_FACTS, f"{expected[ref]}:{sums[ref]}", to_json(facts[ref]))
+    return facts
+
+
+def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
+    for ref, found in facts.items():
+        if isinstance(found, Unreadable):
+            problems.error(found.code, f"{ref.shown}: {found.message}", ref.place, help=found.help)
+        elif ref.url is None:
+            _report(check_name(ref.shown, found), ref.shown, ref.place, problems)
+
+
+def _check_limits(jobs: Iterable[Job], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
+    """Each input is held against the limits once per way it is used, and reported where it is declared."""
+    seen: set[object] = set()
+    for job in jobs:
+        request = job.request
+        model = MODELS.get(request.model) or replace_id(MODELS[DEFAULT_MODEL], request.model)
+        image, clip = facts.get(request.image), facts.get(request.video)
+        if isinstance(image, ImageFacts) and (key := (request.image, model.id)) not in seen:
+            seen.add(key)
+            _report(check_image(image, model), request.image.shown, request.image.place, problems)
+        use = (request.video, model.id, request.orientation, request.start, request.end)
+        if isinstance(clip, ClipFacts) and use not in seen:
+            seen.add(use)
+            found = check_clip(clip, model, request.orientation, request.start, request.end)
+            _report(found, request.video.shown, request.video.place, problems)
+
+
+def replace_id(model: Model, name: str) -> Model:
+    """An unknown model is held against the limits of the default one."""
+    return replace(model, id=name)
+
+
+def _report(found: Iterable[Violation], shown: str, place: Place, problems: Problems) -> None:
+    for violation in found:
+        add = problems.error if violation.severity == "error" else problems.warning
+        add(violation.code, f"{shown}: {violation.message}", place, help=violation.help)
