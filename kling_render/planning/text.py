@@ -13,7 +13,7 @@ from kling_render.planning.records import Action, Plan, PlannedJob
 LISTED = 40
 """Jobs with work to do that are listed one by one; more are summed up per shot."""
 
-_WORDS = {
+ACTION_WORDS = {
     Action.RENDER: "to render",
     Action.RESTORE: "to restore from the store",
     Action.RESUME: "to go on with",
@@ -43,12 +43,17 @@ def plan_text(plan: Plan, *, verbose: bool = False) -> str:
     sections = [
         _head(plan),
         _causes(plan.jobs),
-        *(_costs(plan.jobs, name, of) for name, of in _GROUPS),
+        *(_costs(plan.jobs, name, of) for name, of in GROUPS),
         _jobs(plan.jobs, verbose=verbose),
         _stale(plan.stale_outputs, verbose=verbose),
     ]
-    blocks = ("\n".join(line.translate(_UNSAFE) for line in section) for section in map(list, sections))
+    blocks = ("\n".join(map(visible, section)) for section in map(list, sections))
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def visible(text: str) -> str:
+    """Foreign text for one line of a terminal: control and direction characters become visible escapes."""
+    return text.translate(_UNSAFE)
 
 
 def usd_text(amount: Decimal | None) -> str:
@@ -60,7 +65,8 @@ def usd_text(amount: Decimal | None) -> str:
     return f"${whole}.{cents.ljust(2, '0')}"
 
 
-_GROUPS: tuple[tuple[str, Callable[[PlannedJob], str]], ...] = (
+#: What the costs are broken down by, and how it is read off a job.
+GROUPS: tuple[tuple[str, Callable[[PlannedJob], str]], ...] = (
     ("shot", lambda planned: planned.job.shot),
     ("character", lambda planned: planned.job.character),
     ("motion", lambda planned: planned.job.motion),
@@ -70,9 +76,20 @@ _GROUPS: tuple[tuple[str, Callable[[PlannedJob], str]], ...] = (
 def _head(plan: Plan) -> Iterator[str]:
     """Counts, the bill, the price and its date."""
     sums = plan.totals
-    yield f"{plan.project}: {_jobs_word(sums.jobs)}, provider {plan.provider}"
-    counted = {action: sum(job.action is action for job in plan.jobs) for action in _WORDS}
-    yield from _table((f"  {count}", _WORDS[action]) for action, count in counted.items() if count)
+    yield f"{plan.project}: {jobs_word(sums.jobs)}, provider {plan.provider}"
+    yield from _table((f"  {count}", ACTION_WORDS[action]) for action, count in action_counts(plan.jobs))
+    yield from money_lines(plan)
+
+
+def action_counts(jobs: Sequence[PlannedJob]) -> list[tuple[Action, int]]:
+    """How many jobs of each action there are, what spends first; absent actions are left out."""
+    counted = {action: sum(job.action is action for job in jobs) for action in ACTION_WORDS}
+    return [(action, count) for action, count in counted.items() if count]
+
+
+def money_lines(plan: Plan) -> Iterator[str]:
+    """The bill, what is saved, the price and its date."""
+    sums = plan.totals
     if sums.render:
         yield f"cost: about {usd_text(sums.estimate_usd)}, up to {usd_text(sums.up_to_usd)}"
     if sums.saved_usd:
@@ -88,22 +105,23 @@ def _head(plan: Plan) -> Iterator[str]:
 
 def _causes(jobs: Sequence[PlannedJob]) -> Iterator[str]:
     """Which edit causes which cost; a job with two reasons counts under both together."""
-    causes: dict[str, list[PlannedJob]] = {}
-    for planned in jobs:
-        if planned.action is Action.RENDER:
-            causes.setdefault(_why(planned), []).append(planned)
-    if causes:
+    if causes := costly_groups(jobs, why_text):
         yield "why"
-        yield from _table((f"  {why}", *_bill(members)) for why, members in _dearest(causes))
+        yield from _table((f"  {why}", *_bill(members)) for why, members in dearest(causes))
 
 
-def _costs(jobs: Sequence[PlannedJob], name: str, of: Callable[[PlannedJob], str]) -> Iterator[str]:
-    """What each shot (character, motion) costs; silent when there is only one."""
+def costly_groups(jobs: Sequence[PlannedJob], of: Callable[[PlannedJob], str]) -> dict[str, list[PlannedJob]]:
+    """The jobs that cost something, by shot, by cause, …; in the order of the plan."""
     groups: dict[str, list[PlannedJob]] = {}
     for planned in jobs:
         if planned.action is Action.RENDER:
             groups.setdefault(of(planned), []).append(planned)
-    if len(groups) > 1:
+    return groups
+
+
+def _costs(jobs: Sequence[PlannedJob], name: str, of: Callable[[PlannedJob], str]) -> Iterator[str]:
+    """What each shot (character, motion) costs; silent when there is only one."""
+    if len(groups := costly_groups(jobs, of)) > 1:
         yield f"by {name}"
         yield from _table((f"  {group}", *_bill(members)) for group, members in groups.items())
 
@@ -126,16 +144,24 @@ def _jobs(jobs: Sequence[PlannedJob], *, verbose: bool) -> Iterator[str]:
 
 def _job(planned: PlannedJob) -> tuple[str, ...]:
     """A job's line: id, action, duration, cost, reason. The reason comes last because it is long."""
+    cost = cost_text(planned)
+    return f"  {planned.job.id}", planned.action.value, length_text(planned), cost, why_text(planned)
+
+
+def length_text(planned: PlannedJob) -> str:
+    """The clip's length."""
     seconds = planned.duration_s
-    length = "? s" if seconds is None else f"{float(seconds):.3g} s"
-    cost = usd_text(planned.estimate_usd) if planned.action is Action.RENDER else "-"
-    return f"  {planned.job.id}", planned.action.value, length, cost, _why(planned)
+    return "? s" if seconds is None else f"{float(seconds):.3g} s"
+
+
+def cost_text(planned: PlannedJob) -> str:
+    """What doing the job costs; only renders cost anything."""
+    return usd_text(planned.estimate_usd) if planned.action is Action.RENDER else "-"
 
 
 def _shot(shot: str, members: Sequence[PlannedJob]) -> tuple[str, ...]:
     """A shot's line: how many of each action, and the cost."""
-    counted = {action: sum(job.action is action for job in members) for action in _WORDS}
-    counts = ", ".join(f"{count} {_WORDS[action]}" for action, count in counted.items() if count)
+    counts = ", ".join(f"{count} {ACTION_WORDS[action]}" for action, count in action_counts(members))
     return f"  {shot}", counts, f"about {usd_text(totals(members).estimate_usd)}"
 
 
@@ -148,22 +174,23 @@ def _stale(paths: Sequence[str], *, verbose: bool) -> Iterator[str]:
             yield f"  … and {len(paths) - LISTED} more"
 
 
-def _why(planned: PlannedJob) -> str:
+def why_text(planned: PlannedJob) -> str:
     """The reasons in one line, each with its place."""
     return "; ".join(f"{r.text} ({r.at})" if r.at else r.text for r in planned.reasons)
 
 
 def _bill(members: Sequence[PlannedJob]) -> tuple[str, str]:
     """How many, and how much."""
-    return _jobs_word(len(members)), f"about {usd_text(total_usd(job.estimate_usd for job in members))}"
+    return jobs_word(len(members)), f"about {usd_text(total_usd(job.estimate_usd for job in members))}"
 
 
-def _dearest(causes: dict[str, list[PlannedJob]]) -> list[tuple[str, list[PlannedJob]]]:
+def dearest(causes: dict[str, list[PlannedJob]]) -> list[tuple[str, list[PlannedJob]]]:
     """The causes with the most jobs first, at most as many as are listed."""
     return sorted(causes.items(), key=lambda cause: -len(cause[1]))[:LISTED]
 
 
-def _jobs_word(count: int) -> str:
+def jobs_word(count: int) -> str:
+    """`1 job`, `2 jobs`."""
     return f"{count} job{'' if count == 1 else 's'}"
 
 
