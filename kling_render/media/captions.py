@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
 BADGE = "REHEARSAL - not the model"
 _PROMPT_LINES = 3
-_INK, _SOFT, _ACCENT, _STRIP = (255, 255, 255, 255), (205, 210, 220, 255), (255, 196, 61, 255), (12, 14, 20, 205)
+_INK, _SOFT, _ACCENT, _STRIP = (255, 255, 255, 255), (205, 210, 220, 255), (255, 196, 61, 255), (12, 14, 20, 175)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -20,8 +21,10 @@ def drawable(text: str) -> str:
     return "".join(c if _has_glyph(c) else "?" for c in line if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
 
 
+@lru_cache(4096)
 def _has_glyph(character: str) -> bool:
-    return ord(character) < 0x180 or character in "–—‘’“”…•€™"
+    font = ImageFont.load_default(12)
+    return character == " " or bytes(font.getmask(character)) != bytes(font.getmask("\uffff"))
 
 
 def wrap(text: str, font: Font, width: int, most: int) -> list[str]:
@@ -57,7 +60,7 @@ def overlay(size: tuple[int, int], lines: Sequence[str]) -> Image.Image:
     width, height = size
     canvas = Image.new("RGBA", size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(canvas)
-    unit = max(10, round(min(width, height * 1.2) / 28))
+    unit = max(10, round(min(width / 28, height / 30)))
     _badge(draw, unit)
     big, small = ImageFont.load_default(unit * 1.05), ImageFont.load_default(unit * 0.92)
     margin = unit * 0.7
@@ -65,7 +68,7 @@ def overlay(size: tuple[int, int], lines: Sequence[str]) -> Image.Image:
     texts = [drawable(line) for line in lines] + ["", ""]
     rows = [(row, big, _ACCENT) for row in wrap(texts[0], big, room, 2)]
     rows += [(row, small, _INK) for row in wrap(texts[1], small, room, _PROMPT_LINES)]
-    rows += [(row, small, _SOFT) for row in wrap("  •  ".join(t for t in texts[2:] if t), small, room, 1)]
+    rows += [(row, small, _SOFT) for row in wrap("   |   ".join(t for t in texts[2:] if t), small, room, 1)]
     if rows:
         _strip(draw, size, rows, unit, margin)
     return canvas

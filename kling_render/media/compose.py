@@ -16,7 +16,7 @@ from kling_render.media.captions import overlay
 from kling_render.media.cutout import cut_out
 from kling_render.media.encode import Mp4Writer
 from kling_render.media.mover import Track, find_mover
-from kling_render.media.planes import Layer, dimming, lay, layer
+from kling_render.media.planes import Layer, lay, layer, push_back
 from kling_render.media.rehearsal import RehearsalSpec
 from kling_render.media.window import BT709, EmptyWindowError, Plane, Window, even, split, upright
 
@@ -86,25 +86,15 @@ def _read(spec: RehearsalSpec) -> Background:
 def _dimmed(window: Window, size: tuple[int, int], small: list[Plane] | None) -> Iterator[Timed]:
     """The window's frames, scaled and pushed back; brightness for the analysis goes to `small`."""
     stored = size[::-1] if window.rotation in (90, 270) else size
-    bright, colour = dimming()
     step = max(1, size[1] // _ANALYSIS_ROWS)
     for shown in window.frames():
         frame = shown.frame.reformat(
             *stored, format="yuv420p", dst_colorspace=_REC709, dst_color_range=_LIMITED, interpolation="AREA"
         )
-        picture = upright(frame.to_ndarray(), window.rotation)
-        rows = picture.shape[0] * 2 // 3
         if small is not None:
-            small.append(_shrink(picture[:rows], step))
-        picture[:rows] = bright[picture[:rows]]
-        picture[rows:] = colour[picture[rows:]]
-        yield picture, shown.start, shown.end
-
-
-def _shrink(plane: Plane, step: int) -> Plane:
-    rows, columns = plane.shape[0] // step, plane.shape[1] // step
-    blocks = plane[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    return np.asarray(blocks.mean(axis=(1, 3)), np.uint8)
+            grey = frame.reformat(stored[0] // step, stored[1] // step, format="gray", interpolation="FAST_BILINEAR")
+            small.append(np.rot90(grey.to_ndarray(), -(window.rotation // 90)))
+        yield push_back(upright(frame.to_ndarray(), window.rotation)), shown.start, shown.end
 
 
 def _frames(background: Background, spec: RehearsalSpec) -> Iterator[Timed]:
@@ -172,7 +162,7 @@ def compose(spec: RehearsalSpec, target: Path, backgrounds: Backgrounds) -> None
 
 def _put(planes: tuple[Plane, Plane, Plane], sprite: Sprite, track: Track, index: int, size: tuple[int, int]) -> None:
     at = min(index, len(track.centre) - 1)
-    figure = sprite.at(even(round(float(track.height[at]) * size[1] * 1.06)))
+    figure = sprite.at(even(round(float(track.height[at]) * size[1] * 1.12)))
     rows, columns = figure.y.shape
     x = round(float(track.centre[at]) * size[0] - columns / 2)
     y = round(float(track.foot[at]) * size[1] + size[1] * 0.015 - rows)

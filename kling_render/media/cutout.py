@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+_SOFT = ImageFilter.GaussianBlur(1)
 _SCAN_EDGE = 256
 _PLAIN_SPREAD = 14
-_SAME_COLOUR = 34
+_SAME_COLOUR, _EQUAL_COLOUR = 34, 7
 
 
 def cut_out(path: Path, max_height: int) -> Image.Image:
@@ -43,10 +44,13 @@ def _plain_background(picture: Image.Image) -> Image.Image | None:
         return None
     alike = np.abs(pixels - colour).max(axis=2) < _SAME_COLOUR
     outside = _reachable_from_border(alike)
+    # Between the legs the background is enclosed; higher up such a spot rather belongs to the figure.
+    legs = len(pixels) * 55 // 100
+    outside[legs:] |= np.abs(pixels[legs:] - colour).max(axis=2) < _EQUAL_COLOUR
     if not 0.1 < outside.mean() < 0.97:
         return None
     alpha = Image.fromarray(np.where(outside, 0, 255).astype(np.uint8))
-    return alpha.resize(picture.size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(1))
+    return alpha.resize(picture.size, Image.Resampling.BICUBIC).filter(ImageFilter.MinFilter(5)).filter(_SOFT)
 
 
 def _reachable_from_border(alike: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -39,42 +39,56 @@ def find_mover(pictures: NDArray[np.uint8], rate: float) -> Track:
         rate: frames per second.
     """
     frames, rows, columns = pictures.shape
-    moving = _moving(pictures)
-    share = moving.mean(axis=(1, 2))
+    unusual = _cleaned(_unusual(pictures))
+    share = unusual.mean(axis=(1, 2))
     seen = share > _LEAST_SHARE
     if seen.mean() < 0.3 or np.median(share[seen]) > _GREATEST_SHARE:
         return centred(frames)
-    left, right = _extent(moving.sum(axis=1), seen)
-    top, bottom = _extent(moving.sum(axis=2), seen)
-    centre = _smooth((left + right) / 2, 0.12 * rate) / columns
+    # A dancer on the spot leaves a ghost in the usual picture; what has just come and will soon go has none.
+    moving = _cleaned(_passing(pictures, max(1, round(rate * 0.3))))
+    passing = moving.mean(axis=(1, 2)) > _LEAST_SHARE
+    clear = moving if passing.mean() > 0.3 else unusual
+    middle = _bulk(clear.sum(axis=1), passing if clear is moving else seen, (0.5,))[0]
+    top, bottom = _bulk(unusual.sum(axis=2), seen, (_OUTLIERS, 1 - _OUTLIERS))
+    centre = _smooth(middle, 0.12 * rate) / columns
     foot = _smooth(bottom, 0.15 * rate) / rows
     height = _body_height((bottom - top) / rows, 1.2 * rate)
     return _stand(Track(centre, foot, height, found=True))
 
 
-def _moving(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pixels differ clearly from the clip's median picture, specks removed."""
+def _unusual(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which pixels differ clearly from the clip's median picture."""
     sample = np.linspace(0, len(pictures) - 1, min(len(pictures), 31)).astype(int)
     usual = np.median(pictures[sample], axis=0).astype(np.int16)
     difference = np.abs(pictures.astype(np.int16) - usual)
-    threshold = max(_LEAST_CONTRAST, int(6 * np.median(difference)))
-    raw = np.pad((difference > threshold).astype(np.uint8), ((0, 0), (1, 1), (1, 1)))
-    rows, columns = pictures.shape[1:]
-    neighbours = sum(
-        (raw[:, dy : dy + rows, dx : dx + columns] for dy in range(3) for dx in range(3)),
-        np.zeros(pictures.shape, np.uint8),
-    )
+    return np.asarray(difference > max(_LEAST_CONTRAST, int(6 * np.median(difference))))
+
+
+def _passing(pictures: NDArray[np.uint8], step: int) -> NDArray[np.bool_]:
+    """Which pixels differ both from a moment before and from a moment after."""
+    index = np.arange(len(pictures))
+    before = pictures[np.abs(index - step)].astype(np.int16)
+    after = pictures[len(index) - 1 - np.abs(len(index) - 1 - index - step)].astype(np.int16)
+    now = pictures.astype(np.int16)
+    return np.asarray((np.abs(now - before) > _LEAST_CONTRAST) & (np.abs(now - after) > _LEAST_CONTRAST))
+
+
+def _cleaned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without specks: most of a pixel's neighbours must agree."""
+    rows, columns = mask.shape[1:]
+    raw = np.pad(mask.astype(np.uint8), ((0, 0), (1, 1), (1, 1)))
+    neighbours = np.zeros(mask.shape, np.uint8)
+    for dy in range(3):
+        for dx in range(3):
+            neighbours += raw[:, dy : dy + rows, dx : dx + columns]
     return np.asarray(neighbours >= 5)
 
 
-def _extent(profile: NDArray[np.int_], seen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Where the bulk of each frame's profile begins and ends; frames without any are interpolated."""
-    total = np.maximum(profile.sum(axis=1, keepdims=True), 1)
-    share = np.cumsum(profile, axis=1) / total
-    first = np.argmax(share > _OUTLIERS, axis=1).astype(float)
-    last = np.argmax(share >= 1 - _OUTLIERS, axis=1).astype(float) + 1
+def _bulk(profile: NDArray[np.int_], seen: NDArray[np.bool_], shares: tuple[float, ...]) -> list[Floats]:
+    """Where each frame's profile has reached these shares of its sum; frames without any are interpolated."""
+    reached = np.cumsum(profile, axis=1) / np.maximum(profile.sum(axis=1, keepdims=True), 1)
     index = np.arange(len(profile))
-    return np.interp(index, index[seen], first[seen]), np.interp(index, index[seen], last[seen])
+    return [np.interp(index, index[seen], np.argmax(reached >= share, axis=1)[seen] + 0.5) for share in shares]
 
 
 def _body_height(height: Floats, window: float) -> Floats:

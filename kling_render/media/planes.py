@@ -49,12 +49,24 @@ def _half(plane: Floats) -> Floats:
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def dimming() -> tuple[Plane, Plane]:
-    """Tables for brightness and colour that push a background back: darker, nearly grey."""
+def _dimming() -> tuple[bytes, bytes]:
+    """Tables for brightness and colour: darker, nearly grey."""
     values = np.arange(256, dtype=np.float32)
     bright = _BACKGROUND_LIFT + (values - 16) * _BACKGROUND_GAIN
     colour = 128 + (values - 128) * _COLOUR_GAIN
-    return np.clip(np.rint(bright), 16, 235).astype(np.uint8), np.rint(colour).astype(np.uint8)
+    return np.clip(np.rint(bright), 16, 235).astype(np.uint8).tobytes(), np.rint(colour).astype(np.uint8).tobytes()
+
+
+_BRIGHT, _COLOUR = _dimming()
+
+
+def push_back(picture: Plane) -> Plane:
+    """A stacked 4:2:0 picture as a background: darker and nearly without colour."""
+    rows = picture.shape[0] * 2 // 3
+    # bytes.translate is several times as fast as indexing a table.
+    dimmed = bytearray(picture[:rows].tobytes().translate(_BRIGHT))
+    dimmed += picture[rows:].tobytes().translate(_COLOUR)
+    return np.frombuffer(dimmed, np.uint8).reshape(picture.shape)
 
 
 def lay(planes: tuple[Plane, Plane, Plane], top: Layer, x: int, y: int) -> None:
