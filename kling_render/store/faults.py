@@ -18,6 +18,7 @@ _BY_ERRNO: dict[int, tuple[str, str]] = {
     errno.EROFS: ("store-read-only", "the disk is read-only"),
     errno.EACCES: ("store-permission", "permission denied"),
     errno.EPERM: ("store-permission", "permission denied"),
+    errno.ENOTDIR: ("store-foreign", "a file stands where a folder is needed"),
     errno.EIO: ("store-io", "the disk reports an input/output error"),
     errno.EMFILE: ("store-io", "too many files are open"),
     errno.ENFILE: ("store-io", "too many files are open on this machine"),
@@ -41,6 +42,7 @@ _HELP = {
     "store-read-only": "Mount the disk writable, or name another folder with --store or KLING_RENDER_STORE.",
     "store-permission": "Check who owns the folder and its permissions ('kling-render doctor'), or name another "
     "folder with --store.",
+    "store-foreign": "Move the file away, or name another folder with --store or KLING_RENDER_STORE.",
     "store-locked": "Wait for the other kling-render to finish, or end it, then run the command again.",
     "store-corrupt": "Copy the folder away first. Then put the newest copy from its 'backups' folder in the file's "
     "place, or remove the file and run 'kling-render pull --lost', which finds paid generations in the "
@@ -60,7 +62,7 @@ def of_os(fault: OSError, doing: str, path: Path | str | None = None) -> StoreFa
 def of_sqlite(fault: sqlite3.Error, doing: str, path: Path | str) -> StoreFault:
     """The fault for a failed database call; `doing` completes "cannot …"."""
     primary = (getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
-    unknown = ("store-corrupt" if isinstance(fault, sqlite3.DatabaseError) else "store-io", str(fault))
+    unknown = ("store-io" if isinstance(fault, sqlite3.OperationalError) else "store-corrupt", str(fault))
     code, what = _BY_SQLITE.get(primary, unknown)
     return StoreFault(f"cannot {doing}: {what} ({path})", help=f"{_HELP[code]} {NOTHING_LOST}", code=code)
 

@@ -15,6 +15,7 @@ CREATE TABLE attempts (
     folder TEXT NOT NULL,
     output TEXT NOT NULL,
     final TEXT NOT NULL,
+    root TEXT NOT NULL,
     manifest TEXT NOT NULL,
     model TEXT NOT NULL,
     hold INTEGER CHECK (typeof(hold) IN ('integer', 'null')),
