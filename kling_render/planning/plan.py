@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -63,6 +63,27 @@ class _Draft:
     video: InputIdentity
 
 
+class _Bill:
+    """Duration and cost of requests; every clip's length and every price is asked for once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.prices: dict[Hashable, Price | None] = {}
+        self._known: dict[Hashable, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
+
+    def of(self, request: Request, video: InputIdentity) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+        """Seconds, the estimate, and the most it can be."""
+        terms = price_key(request)
+        clip = (terms, video.sha256, video.url, request.start, request.end)
+        known = self._known.get(clip)
+        if known is None:
+            if terms not in self.prices:
+                self.prices[terms] = self._facts.prices(request)
+            price, seconds = self.prices[terms], self._facts.seconds(request)
+            known = self._known[clip] = (seconds, estimate(price, seconds), up_to(price, seconds))
+        return known
+
+
 def make_plan(
     project: Project,
     facts: Facts,
@@ -71,19 +92,22 @@ def make_plan(
     stale_outputs: Iterable[str] = (),
 ) -> Plan:
     """Decide about every selected job."""
+    cells: dict[str, list[Job]] = {}
+    for job in project.jobs:
+        cells.setdefault(job.cell, []).append(job)
     chosen = [job for job in project.jobs if select(job)]
-    cells = {job.cell for job in chosen}
-    drafts = _drafts((job for job in project.jobs if job.cell in cells), facts)
-    finals = _finals(drafts.values(), facts)
+    touched = cells if len(chosen) == len(project.jobs) else dict.fromkeys(job.cell for job in chosen)
+    drafts = _drafts((job for cell in touched for job in cells[cell]), facts)
+    finals = _finals(((cell, [drafts[job.id] for job in cells[cell]]) for cell in touched), facts)
     chosen.sort(key=lambda job: -job.priority)  # stable: the list's order within a priority
-    decided = _decide([drafts[job.id] for job in chosen], finals, project.output_dir, facts)
-    jobs, prices = _with_money(decided, facts)
+    bill = _Bill(facts)
+    jobs = _decide([drafts[job.id] for job in chosen], finals, project.output_dir, facts, bill)
     return Plan(
         project=project.name,
         provider=project.provider,
         namespace=facts.namespace,
         output_dir=project.output_dir,
-        prices=prices,
+        prices=tuple(dict.fromkeys(price for price in bill.prices.values() if price is not None)),
         jobs=jobs,
         stale_outputs=tuple(stale_outputs),
         totals=totals(jobs),
@@ -129,24 +153,23 @@ def _drafts(jobs: Iterable[Job], facts: Facts) -> dict[str, _Draft]:
     return drafts
 
 
-def _finals(drafts: Iterable[_Draft], facts: Facts) -> dict[str, str]:
+def _finals(cells: Iterable[tuple[str, list[_Draft]]], facts: Facts) -> dict[str, str]:
     """Job id → SHA-256 its cell's final should hold: the picked take, else the lowest finished one."""
-    cells: dict[str, list[_Draft]] = {}
-    for draft in drafts:
-        cells.setdefault(draft.job.cell, []).append(draft)
     finals = {}
-    for cell, members in cells.items():
-        members.sort(key=lambda draft: draft.job.take)
+    for cell, members in cells:
         pick = facts.picked.get(cell)
         if pick is not None:
             owner = next((d for d in members if d.job.take == pick.take), members[0])
             finals[owner.job.id] = pick.sha256
-        elif (done := next((d for d in members if d.key in facts.results), None)) is not None:
-            finals[done.job.id] = facts.results[done.key].blob
+        elif done := [d for d in members if d.key in facts.results]:
+            lowest = min(done, key=lambda d: d.job.take)
+            finals[lowest.job.id] = facts.results[lowest.key].blob
     return finals
 
 
-def _decide(drafts: Iterable[_Draft], finals: Mapping[str, str], output_dir: str, facts: Facts) -> list[PlannedJob]:
+def _decide(
+    drafts: Iterable[_Draft], finals: Mapping[str, str], output_dir: str, facts: Facts, bill: _Bill
+) -> tuple[PlannedJob, ...]:
     """One decision per job; a request that several jobs share is rendered or resumed once."""
     claimed: dict[str, str] = {}
     decided = []
@@ -158,6 +181,7 @@ def _decide(drafts: Iterable[_Draft], finals: Mapping[str, str], output_dir: str
             if first != draft.job.id:
                 shared = reason(ReasonCode.SHARED, f"the same request as {first}, rendered and paid once")
                 verdict = Verdict(Action.ADOPT, (shared,))
+        seconds, about, most = bill.of(draft.job.request, draft.video)
         decided.append(
             PlannedJob(
                 job=draft.job,
@@ -166,9 +190,9 @@ def _decide(drafts: Iterable[_Draft], finals: Mapping[str, str], output_dir: str
                 manifest_json=draft.manifest.json,
                 action=verdict.action,
                 reasons=verdict.reasons,
-                estimate_usd=None,
-                up_to_usd=None,
-                duration_s=None,
+                estimate_usd=about,
+                up_to_usd=most,
+                duration_s=seconds,
                 result=verdict.result,
                 attempt=facts.latest.get(draft.key),
                 image=draft.image,
@@ -176,7 +200,7 @@ def _decide(drafts: Iterable[_Draft], finals: Mapping[str, str], output_dir: str
                 final_sha256=final,
             )
         )
-    return decided
+    return tuple(decided)
 
 
 def _verdict(draft: _Draft, final: str | None, output_dir: str, facts: Facts) -> Verdict:
@@ -215,23 +239,3 @@ def _pinned(job: Job, pick: Pick, final: str | None, output_dir: str, facts: Fac
     if standing.action is Action.UP_TO_DATE:
         return Verdict(Action.PINNED, (stays,), kept)
     return Verdict(standing.action, (stays, *standing.reasons), kept)
-
-
-def _with_money(jobs: Iterable[PlannedJob], facts: Facts) -> tuple[tuple[PlannedJob, ...], tuple[Price, ...]]:
-    """The jobs with duration and costs, and the prices used in the order they appear."""
-    prices: dict[object, Price | None] = {}
-    lengths: dict[object, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
-    priced = []
-    for planned in jobs:
-        request = planned.job.request
-        terms = price_key(request)
-        clip = (terms, planned.video, request.start, request.end)
-        if clip not in lengths:
-            if terms not in prices:
-                prices[terms] = facts.prices(request)
-            seconds = facts.seconds(request)
-            lengths[clip] = (seconds, estimate(prices[terms], seconds), up_to(prices[terms], seconds))
-        duration, about, most = lengths[clip]
-        priced.append(replace(planned, duration_s=duration, estimate_usd=about, up_to_usd=most))
-    used = dict.fromkeys(price for price in prices.values() if price is not None)
-    return tuple(priced), tuple(used)

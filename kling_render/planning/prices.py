@@ -42,7 +42,8 @@ def free_price(model: str) -> Price:
 
 def price_key(request: Request) -> Hashable:
     """What a price can depend on: requests with one key have one price."""
-    return request.model, request.orientation, request.keep_audio, request.params
+    params = repr(request.params) if request.params else ""  # a value may be a list
+    return request.model, request.orientation, request.keep_audio, params
 
 
 def priced_parameters(request: Request) -> dict[str, Any]:
