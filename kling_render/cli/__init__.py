@@ -1,0 +1,1 @@
+"""The command line: arguments, consent, display, wiring. Decides nothing that another room could decide."""

@@ -1,0 +1,121 @@
+"""Diagnostics as text for people and as values for programs.
+
+Texts of the user's files, and of whoever wrote them, never reach the terminal raw: control characters and
+characters that change the direction of text are written out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from kling_render.errors import Diagnostic, Place
+
+_TAB = 4
+#: How many columns of a line are shown at most.
+_WINDOW = 160
+_UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_RED, _YELLOW, _BLUE, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"
+
+
+def escaped(text: str) -> str:
+    """A foreign text that is safe to print: `^[` for escape, `<U+202E>` for a direction override; newlines stay."""
+    return _UNSAFE.sub(lambda match: _visible(match[0]), text)
+
+
+def _visible(char: str) -> str:
+    code = ord(char)
+    if code < 32 or code == 127:
+        return "^" + chr(code ^ 64)
+    return f"<U+{code:04X}>"
+
+
+def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """The fields of every diagnostic, for `--json`; file, line and column are null without a place."""
+    return [
+        {
+            "code": diagnostic.code,
+            "severity": diagnostic.severity,
+            "message": diagnostic.message,
+            "file": diagnostic.place.file if diagnostic.place else None,
+            "line": diagnostic.place.line if diagnostic.place else None,
+            "column": diagnostic.place.column if diagnostic.place else None,
+            "help": diagnostic.help,
+        }
+        for diagnostic in diagnostics
+    ]
+
+
+def render_text(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
+    """All diagnostics, a blank line between them, each with its line and a caret. Ends with a newline."""
+    paint = _painted if color else _unpainted
+    return "\n".join(_one(diagnostic, paint) for diagnostic in diagnostics)
+
+
+def _painted(style: str, text: str) -> str:
+    return f"{style}{text}{_PLAIN}"
+
+
+def _unpainted(_: str, text: str) -> str:
+    return text
+
+
+def _one(diagnostic: Diagnostic, paint: Any) -> str:
+    places = [diagnostic.place] if diagnostic.place else []
+    places += [place for _, place in diagnostic.related]
+    gutter = max((len(str(place.line)) for place in places), default=1)
+    style = _RED if diagnostic.severity == "error" else _YELLOW
+    indent = " " * (gutter + 1)
+    lines = [paint(style, f"{diagnostic.severity}[{diagnostic.code}]") + paint(_BOLD, f": {_text(diagnostic.message)}")]
+    if diagnostic.place is not None:
+        lines += _excerpt(diagnostic.place, gutter, paint, style)
+    for words, place in diagnostic.related:
+        lines.append(f"{indent}{paint(_BLUE, 'note')}: {_text(words)}")
+        lines += _excerpt(place, gutter, paint, _BLUE)
+    if diagnostic.help:
+        lines.append(f"{indent}{paint(_BOLD, 'help')}: {_text(diagnostic.help)}")
+    return "\n".join(lines) + "\n"
+
+
+def _text(text: str) -> str:
+    """A message; further lines of it are indented, so that no foreign text can pose as a line of ours."""
+    return escaped(text).replace("\n", "\n    ")
+
+
+def _excerpt(place: Place, gutter: int, paint: Any, style: str) -> list[str]:
+    arrow = f"{' ' * (gutter + 1)}{paint(_BLUE, '-->')} {_text(str(place)).replace(chr(10), ' ')}"
+    if not place.text.strip():
+        return [arrow]
+    shown, start, width = _window(place)
+    bar = paint(_BLUE, f" {' ' * gutter} |")
+    number = paint(_BLUE, f" {place.line:>{gutter}} |")
+    return [arrow, bar, f"{number} {shown}".rstrip(), f"{bar} {' ' * start}{paint(style, '^' * width)}"]
+
+
+def _window(place: Place) -> tuple[str, int, int]:
+    """The line as it is shown, and where in it the caret begins and how wide it is, in columns of a terminal."""
+    cells = [_cell(char) for char in place.text]
+    at = max(0, min(place.column - 1, len(cells)))
+    first, last = 0, len(cells)
+    if sum(width for _, width in cells) > _WINDOW:
+        first = max(0, at - _WINDOW // 3)
+        last = min(len(cells), first + _WINDOW)
+    shown = "".join(text for text, _ in cells[first:last]).rstrip()
+    shown = ("…" if first else "") + shown + ("…" if last < len(cells) else "")
+    start = sum(width for _, width in cells[first:at]) + (1 if first else 0)
+    marked = cells[at : min(at + max(1, place.width), last)]
+    return shown, start, max(1, sum(width for _, width in marked))
+
+
+def _cell(char: str) -> tuple[str, int]:
+    """A character as it is shown, and how many columns that takes."""
+    if char == "\t":
+        return " " * _TAB, _TAB
+    if _UNSAFE.match(char) or char == "\n":
+        text = _visible(char)
+        return text, len(text)
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return char, 0
+    return char, 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
