@@ -1,0 +1,98 @@
+"""Two files on one path: found before anything is rendered, on every kind of file system at once.
+
+Finals belong to cells, takes to jobs. No take may lie on a final, and no file where another one needs a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kling_render.errors import Place
+from kling_render.shotlist.declarations import OutputDeclaration, Template
+from kling_render.shotlist.paths import collision_key
+from kling_render.shotlist.records import Job
+from kling_render.shotlist.reports import Report
+
+_MOST_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    key: str
+    path: str
+    #: Whose file it is: a job's id, or a cell's with "the final of".
+    owner: str
+    job: Job
+    template: Template
+
+
+def check_collisions(jobs: Sequence[Job], output: OutputDeclaration, report: Report) -> None:
+    """Report files that share a path (KR0305), each pair of owners and the path named."""
+    keys: set[str] = set()
+    cells: set[str] = set()
+    clean = True
+    folders = False
+    for job in jobs:
+        for path, is_new in ((job.output, True), (job.final, job.cell not in cells)):
+            key = collision_key(path)
+            folders = folders or ".mp4/" in key or ".mp4.json/" in key or key.startswith("index.json/")
+            clean = clean and not (is_new and key in keys)
+            keys.add(key)
+        cells.add(job.cell)
+    if not clean or folders:
+        _report(list(_files(jobs, output)), report)
+
+
+def _files(jobs: Iterable[Job], output: OutputDeclaration) -> Iterator[_File]:
+    cells: set[str] = set()
+    for job in jobs:
+        yield _File(collision_key(job.output), job.output, job.id, job, output.takes)
+        if job.cell not in cells:
+            cells.add(job.cell)
+            yield _File(collision_key(job.final), job.final, f"the final of {job.cell}", job, output.final)
+
+
+def _report(files: Sequence[_File], report: Report) -> None:
+    first: dict[str, _File] = {}
+    told = 0
+    more = 0
+    for file in files:
+        other = first.setdefault(file.key, file)
+        if other is file:
+            continue
+        told, more = (told + 1, more) if told < _MOST_TOLD else (told, more + 1)
+        if more:
+            continue
+        same = (
+            f"the path {file.path}"
+            if file.path == other.path
+            else f"one path up to letter case: {other.path}, {file.path}"
+        )
+        message = f"two files on one path: {other.owner} and {file.owner} have {same}"
+        report.error("KR0305", message, _place(file), help=_hint(file, other))
+    for file in files:
+        folder = file.key
+        while "/" in folder and told < _MOST_TOLD:
+            folder = folder.rpartition("/")[0]
+            owner = first.get(folder) or first.get(folder.removesuffix(".json"))
+            if owner is not None or folder == "index.json":
+                told += 1
+                what = owner.owner if owner is not None else "the index of the output folder"
+                message = f"{file.owner} needs the folder {folder}, which is a file: {what}"
+                report.error("KR0305", message, _place(file), help="change the path templates")
+    if more:
+        report.error("KR0305", f"{more:,} more files share a path", _place(files[0]))
+
+
+def _hint(file: _File, other: _File) -> str:
+    if file.job.cell == other.job.cell:
+        return "let the path of the takes name {{ take }}, and another folder than the finals'"
+    axes = ["{{ shot }}", "{{ character }}", "{{ motion }}", "{{ variant }}"]
+    return f"let the path name what tells them apart: {', '.join(axes)}"
+
+
+def _place(file: _File) -> Place:
+    """The path template where the list has one, else the shot."""
+    lines = file.template.lines
+    return lines[0] if lines and lines[0].text else file.job.place

@@ -1,0 +1,221 @@
+"""From the cells of one shot to its jobs: settings, ids, prompts and paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kling_render.models import PROMPT_LIMIT
+from kling_render.shotlist.cells import Cell, Point
+from kling_render.shotlist.declarations import Declarations, ShotDeclaration, Template
+from kling_render.shotlist.paths import PathProblem, check_path
+from kling_render.shotlist.records import Job, Request
+from kling_render.shotlist.reports import Report
+from kling_render.shotlist.rules import Rule, known_ids, report_unused, rule_of
+from kling_render.shotlist.settings import Settings, axis_fields, resolve
+from kling_render.shotlist.template_names import Entity, Take, character_entity, motion_entity, shot_entity, thawed
+from kling_render.shotlist.templates import Prepared, Templates
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(slots=True)
+class Cast:
+    """What all shots' templates share."""
+
+    declared: Declarations
+    characters: dict[str, Entity]
+    motions: dict[str, Entity]
+    vars: dict[str, Any]
+
+    @classmethod
+    def of(cls, declared: Declarations) -> Cast:
+        """The entities and variables of a project."""
+        return cls(
+            declared,
+            {i: character_entity(character) for i, character in declared.characters.items()},
+            {i: motion_entity(motion) for i, motion in declared.motions.items()},
+            thawed(declared.vars),
+        )
+
+
+def settle(
+    shot: ShotDeclaration,
+    cells: Sequence[Cell],
+    cast: Cast,
+    report: Report,
+) -> list[tuple[Cell, Settings]]:
+    """The settings of every cell; cells whose settings are wrong are left out (which is reported)."""
+    characters = {cell.character: None for cell in cells}
+    motions = {cell.motion: None for cell in cells}
+    declared = cast.declared
+    known = known_ids(shot.axes, (declared.characters[i] for i in characters), (declared.motions[i] for i in motions))
+    rules = [rule_of(override.match, shot.axes, known, report) for override in shot.override]
+    layers: dict[Point, Any] = {}
+    resolved: dict[tuple[Point, tuple[int, ...]], Settings | None] = {}
+    used: set[int] = set()
+    settled = []
+    for cell in cells:
+        hits = _hits(rules, cell)
+        used.update(hits)
+        key = (cell.point, hits)
+        if key not in resolved:
+            if cell.point not in layers:
+                layers[cell.point] = axis_fields(cell.point, shot.axes, report)
+            overrides = [shot.override[i].fields for i in hits]
+            said = [declared.defaults, shot.fields, layers[cell.point], *overrides]
+            resolved[key] = resolve(said, shot.place, report)
+        settings = resolved[key]
+        if settings is not None:
+            settled.append((cell, settings))
+    for i, (override, rule) in enumerate(zip(shot.override, rules, strict=True)):
+        if rule is not None and i not in used:
+            report_unused(override.match, shot.id, "override", report)
+    return settled
+
+
+def _hits(rules: Sequence[Rule | None], cell: Cell) -> tuple[int, ...]:
+    if not rules:
+        return ()
+    key = cell.key
+    return tuple(i for i, rule in enumerate(rules) if rule is not None and rule.matches(key))
+
+
+@dataclass(slots=True)
+class _PointNames:
+    """What the cells of one point share."""
+
+    suffix: str
+    values: tuple[tuple[str, str], ...]
+    prompt: dict[str, Any]
+    path: dict[str, Any]
+
+
+class ShotJobs:
+    """Makes the jobs of one shot."""
+
+    def __init__(self, shot: ShotDeclaration, cast: Cast, templates: Templates, report: Report) -> None:
+        self._shot = shot
+        self._cast = cast
+        self._templates = templates
+        self._report = report
+        self._takes = templates.prepare(cast.declared.output.takes)
+        self._final = templates.prepare(cast.declared.output.final)
+        self._points: dict[Point, _PointNames] = {}
+
+    def jobs_of(self, cell: Cell, settings: Settings) -> list[Job]:
+        """The jobs of one cell, one per take; takes whose prompt or path cannot be made are left out (reported)."""
+        names = self._points.get(cell.point) or self._point_names(cell.point, settings)
+        character = self._cast.declared.characters[cell.character]
+        motion = self._cast.declared.motions[cell.motion]
+        own = {"character": self._cast.characters[cell.character], "motion": self._cast.motions[cell.motion]}
+        prompt_names = names.prompt | own
+        path_names = names.path | own
+        cell_id = f"{self._shot.id}/{cell.character}/{cell.motion}{names.suffix}"
+        prepared = self._templates.prepare(settings.prompt) if settings.prompt is not None else None
+        by_take = prepared is not None and prepared.reads("take")
+        final = self._path(self._final, path_names, cell_id)
+        prompt = (
+            "" if prepared is None or by_take else self._prompt(prepared, prompt_names | {"take": Take(1)}, cell_id)
+        )
+        jobs = []
+        for number in range(1, settings.takes + 1):
+            take = Take(number)
+            job_id = f"{cell_id}/t{number:02d}"
+            if by_take and prepared is not None:
+                prompt = self._prompt(prepared, prompt_names | {"take": take}, job_id)
+            path_names["take"] = take
+            output = self._path(self._takes, path_names, job_id)
+            if prompt is None or output is None or final is None:
+                continue
+            request = Request(
+                model=settings.model,
+                image=character.image,
+                video=motion.video,
+                start=motion.start,
+                end=motion.end,
+                prompt=prompt,
+                orientation=settings.orientation,
+                keep_audio=settings.keep_audio,
+                params=settings.params,
+                take=number,
+            )
+            jobs.append(
+                Job(
+                    id=job_id,
+                    shot=self._shot.id,
+                    character=cell.character,
+                    motion=cell.motion,
+                    take=number,
+                    values=names.values,
+                    request=request,
+                    output=output,
+                    final=final,
+                    priority=settings.priority,
+                    tags=settings.tags,
+                    place=self._shot.place,
+                    prompt_place=prepared.place if prepared is not None else None,
+                )
+            )
+        return jobs
+
+    def _point_names(self, point: Point, settings: Settings) -> _PointNames:
+        shot = self._shot
+        joined = ".".join(point.ids)
+        tags = shot.fields.tags if shot.fields.tags is not None else self._cast.declared.defaults.tags or ()
+        every = self._cast.vars | {"vars": self._cast.vars}
+        fixed = {
+            "shot": shot_entity(shot.id, tags, shot.place),
+            "variant": f"_{joined}" if joined else "",
+        }
+        values = {axis.name: _shown(value.value) for axis, value in zip(shot.axes, point.values, strict=True)}
+        ids = dict(zip(values, point.ids, strict=True))
+        names = _PointNames(
+            f"/{joined}" if joined else "", tuple(ids.items()), every | values | fixed, every | ids | fixed
+        )
+        self._points[point] = names
+        return names
+
+    def _prompt(self, prepared: Prepared, names: dict[str, Any], job_id: str) -> str | None:
+        text = prepared.render(names)
+        if text is None:
+            return None
+        text = text.strip()
+        if not text and prepared.template.text:
+            message = f"the prompt of {job_id} is blank"
+            self._once(prepared, "KR0405", message, 'write "" if no prompt is meant', warning=True)
+        if len(text) > PROMPT_LIMIT:
+            message = f"the prompt of {job_id} is {len(text):,} characters long (limit {PROMPT_LIMIT:,})"
+            self._once(prepared, "KR0407", message, "shorten the template or its variables")
+        control = _CONTROL.search(text)
+        if control:
+            message = f"the prompt of {job_id} contains the control character U+{ord(control[0]):04X}"
+            self._once(prepared, "KR0406", message, "remove it; line breaks and tabs are fine")
+        return text
+
+    def _once(self, prepared: Prepared, code: str, message: str, hint: str, *, warning: bool = False) -> None:
+        """Say one problem of a template once, for the first job that shows it."""
+        if code in prepared.said:
+            return
+        prepared.said.add(code)
+        say = self._report.warning if warning else self._report.error
+        say(code, message, prepared.place or self._shot.place, help=hint)
+
+    def _path(self, prepared: Prepared, names: dict[str, Any], name: str) -> str | None:
+        text = prepared.render(names)
+        if text is None:
+            return None
+        path = check_path(text)
+        if isinstance(path, PathProblem):
+            shown = text if len(text) <= 80 else f"{text[:80]}…"
+            message = f"output path {shown!r} of {name}: {path.message}"
+            self._once(prepared, path.code, message, path.help)
+            return None
+        return path
+
+
+def _shown(value: Any) -> Any:
+    """An axis' value as templates see it; a prompt is its text."""
+    return value.text if isinstance(value, Template) else thawed(value)

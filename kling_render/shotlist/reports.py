@@ -1,0 +1,54 @@
+"""Diagnostics of an expansion: each is said once, however many jobs it would hit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kling_render.errors import Place, Problems
+
+
+@dataclass(slots=True)
+class Report(Problems):
+    """Problems without repetitions: the same code and words at the same place count once."""
+
+    _said: set[tuple[str, str, Place | None]] = field(default_factory=set)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        place: Place | None = None,
+        *,
+        help: str = "",  # noqa: A002 - shown as "help:"
+        related: Iterable[tuple[str, Place]] = (),
+    ) -> None:
+        """Add an error, unless it was said before."""
+        if self._new(code, message, place):
+            Problems.error(self, code, message, place, help=help, related=related)
+
+    def warning(
+        self,
+        code: str,
+        message: str,
+        place: Place | None = None,
+        *,
+        help: str = "",  # noqa: A002 - shown as "help:"
+        related: Iterable[tuple[str, Place]] = (),
+    ) -> None:
+        """Add a warning, unless it was said before."""
+        if self._new(code, message, place):
+            Problems.warning(self, code, message, place, help=help, related=related)
+
+    def _new(self, code: str, message: str, place: Place | None) -> bool:
+        key = (code, message, place)
+        known = key in self._said
+        self._said.add(key)
+        return not known
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """`a, b, c`, cut short with a count when there are many."""
+    names = list(names)
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
