@@ -229,6 +229,10 @@ class PaidProvider(Protocol):
         ...
 
 
+class InputGone(Exception):  # noqa: N818 - named for what happened
+    """An input cannot be read any more, or is no longer the one that was planned."""
+
+
 class FetchFailed(Exception):  # noqa: N818 - named for what happened
     """A download did not complete; another try is free."""
 

@@ -14,11 +14,12 @@ from kling_render.engine.recover import recover
 from kling_render.engine.submit import NotSent, Submitter, over_budget_message
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Options, Stop, Work
-from kling_render.engine.world import InputGone, World
+from kling_render.engine.world import World
 from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken
 from kling_render.lifecycle.schedule import backoff_s
 from kling_render.lifecycle.states import SPENT_NOTHING, Event, State
+from kling_render.ports import InputGone
 
 _UNSENT_TRIES = 5
 """Tries after which a request that never left is given up for this run."""
@@ -177,6 +178,7 @@ class Bringer:
         """One free local rendering."""
         world = self._world
         assert world.renderer is not None
+        assert work.request is not None
         claim = await self._submitter.reserve(work)
         if not isinstance(claim, Reserved):
             return claim
@@ -185,7 +187,7 @@ class Bringer:
         temporary = world.blobs.temporary()
         try:
             with self._tasks.parked():
-                digest = await world.renderer.make(work, temporary)
+                digest = await world.renderer.make(work.request, work.label, temporary)
             made = {"blob": digest, "size": temporary.stat().st_size, "charge": 0, "ended_at": world.clock.now()}
             await asyncio.to_thread(world.blobs.adopt, temporary, digest)
             now = world.clock.now()

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Options, Stop, Work
-from kling_render.engine.world import InputGone, World
+from kling_render.engine.world import World
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.answers import Accepted, FailureClass, Rejected, SubmitEvidence
 from kling_render.lifecycle.classify import classify
 from kling_render.lifecycle.identity import client_request_id, ulid
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
 from kling_render.lifecycle.states import Event, State
+from kling_render.ports import InputGone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ class Submitter:
         self._tracker.moved(work.targets, JobState.SUBMITTING)
         try:
             request = await world.uploads.prepare(work, attempt.client_request_id)
+            await asyncio.to_thread(world.spool.prepare, attempt.id)
         except InputGone as error:
             await self._release(attempt)
             return NotSent(failure=FailureClass.INPUT_CHANGED, message=str(error))
@@ -117,6 +119,7 @@ class Submitter:
         if isinstance(verdict, Rejected):
             return await self._rejected(attempt, verdict, now, intended=evidence.intended)
         doubt = verdict
+        self._world.spool.release(attempt.id)
         return await self._world.ledger.write(
             lambda ledger: ledger.record(
                 attempt.id,
@@ -142,19 +145,20 @@ class Submitter:
                 )
             )
         except StoreFault as fault:
-            self._spool(attempt, verdict, now, fault)
+            self._spool(attempt, verdict.generation_id, fault)
             return replace(
                 attempt, state=State.ACCEPTED, generation_id=verdict.generation_id, accepted_at=now, intent_at=now
             )
+        self._world.spool.release(attempt.id)
         return accepted
 
-    def _spool(self, attempt: Attempt, verdict: Accepted, now: float, fault: StoreFault) -> None:
-        kept = f"the paid generation {verdict.generation_id} of {attempt.job}"
+    def _spool(self, attempt: Attempt, generation_id: str, fault: StoreFault) -> None:
+        paid = f"the paid generation {generation_id} of {attempt.job}"
         try:
-            path = self._world.spool.write(attempt.id, verdict.generation_id, now, verdict.raw)
-            kept += f" is kept in {path}"
+            self._world.spool.put(attempt.id, generation_id)
+            kept = f"{paid} is kept in the spool; the next run records it"
         except StoreFault:
-            kept += f" could not be kept anywhere: note it down (attempt {attempt.id})"
+            kept = f"{paid} could not be kept anywhere: note it down (attempt {attempt.id})"
         self._tracker.stop(Stop.STORE, f"{fault.message}; {kept}")
 
     async def _rejected(self, attempt: Attempt, verdict: Rejected, now: float, *, intended: bool) -> NotSent:
@@ -171,6 +175,7 @@ class Submitter:
             )
         else:
             await self._release(attempt)
+        self._world.spool.release(attempt.id)
         if verdict.stop:
             self._tracker.stop(Stop.ACCOUNT, verdict.message)
         return NotSent(failure=verdict.failure, message=verdict.message, again=verdict.again, wait_s=verdict.wait_s)

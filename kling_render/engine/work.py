@@ -124,6 +124,8 @@ class RunReport:
     left_running: list[Attempt] = field(default_factory=list)
     #: Requests sent in this run.
     submits: int = 0
+    #: What else the user should know: files that were in the way, …
+    notices: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

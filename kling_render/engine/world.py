@@ -10,10 +10,7 @@ from kling_render.engine.work import Progress, Target, Work
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.lifecycle.requests import SubmitRequest
 from kling_render.ports import Blobs, Clock, Ledger, PaidProvider, Randomness
-
-
-class InputGone(Exception):  # noqa: N818 - named for what happened
-    """An input cannot be read any more, or is no longer the one that was planned."""
+from kling_render.shotlist.records import Request
 
 
 class Uploads(Protocol):
@@ -31,8 +28,8 @@ class Uploads(Protocol):
 class LocalRenderer(Protocol):
     """A free provider that renders on this machine."""
 
-    async def make(self, work: Work, target: Path) -> str:
-        """Render to `target`; returns its SHA-256.
+    async def make(self, request: Request, label: tuple[str, ...], target: Path) -> str:
+        """Render to `target`, with the label burnt in; returns its SHA-256.
 
         Raises:
             InputGone: an input cannot be used.
@@ -75,10 +72,18 @@ class Owners(Protocol):
 
 
 class Spool(Protocol):
-    """The last resort for a generation id when the ledger cannot be written; its room was taken before."""
+    """The last resort for a generation id when the ledger cannot be written."""
 
-    def write(self, attempt: str, generation_id: str, at: float, raw_answer: str = "") -> Path:
-        """Save an id; durable when this returns. StoreFault when the disk fails altogether."""
+    def prepare(self, attempt_id: str) -> None:
+        """Make room before the request is sent. StoreFault when there is none: then nothing may be sent."""
+        ...
+
+    def put(self, attempt_id: str, generation_id: str) -> None:
+        """Save an id in that room; durable when this returns. StoreFault when the disk fails altogether."""
+        ...
+
+    def release(self, attempt_id: str) -> None:
+        """The room is no longer needed."""
         ...
 
 

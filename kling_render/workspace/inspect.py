@@ -92,7 +92,8 @@ def _digests(
     progress: Callable[[str, int, int], None],
 ) -> dict[InputRef, str | None]:
     read = digests.sha256_many(
-        [path for path in files.values() if path is not None], lambda done, count: progress("reading inputs", done, count)
+        [path for path in files.values() if path is not None],
+        lambda done, count: progress("reading inputs", done, count),
     )
     found: dict[InputRef, str | None] = {}
     for ref, path in files.items():

@@ -33,9 +33,7 @@ def fetch_all(
     return found
 
 
-def _fetch(
-    ref: InputRef, found: dict[InputRef, Path], problems: Problems, blobs: DiskBlobs, cache: Cache
-) -> None:
+def _fetch(ref: InputRef, found: dict[InputRef, Path], problems: Problems, blobs: DiskBlobs, cache: Cache) -> None:
     from kling_render.providers.aimlapi.remote import fetch_input
 
     assert ref.url is not None

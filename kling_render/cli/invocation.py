@@ -1,0 +1,168 @@
+"""What every command shares: global options, settings, the store, and where text goes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kling_render.errors import Diagnostic, UsageError
+
+if TYPE_CHECKING:
+    from kling_render.config import Settings
+    from kling_render.store.opening import Store
+    from kling_render.workspace.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call of the tool. Global options may stand before or after the command; the later one wins."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def cwd(self) -> Path:
+        """The folder the command runs in."""
+        return Path.cwd()
+
+    @property
+    def as_json(self) -> bool:
+        """Whether stdout carries one JSON document."""
+        return bool(self.options.get("as_json"))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only what matters is shown."""
+        return bool(self.options.get("quiet"))
+
+    @property
+    def verbose(self) -> bool:
+        """Whether everything is shown."""
+        return bool(self.options.get("verbose"))
+
+    def color(self, stream: Any) -> bool:
+        """Whether colours may be used on a stream."""
+        if self.options.get("no_color") or os.environ.get("NO_COLOR"):
+            return False
+        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+    def settings(self) -> Settings:
+        """The user's settings, flags included."""
+        from kling_render.config import load_settings
+        from kling_render.config_file import user_folder
+
+        flags = {name: self.options.get(name) for name in ("store", "provider", "max_jobs", "offline")}
+        flags["input_roots"] = list(self.options.get("input_root") or ()) or None
+        flags["jobs"] = self.options.get("jobs")
+        home = Path.home()
+        config = user_folder("config", os.environ, home) / "config.toml"
+        settings = load_settings(os.environ, flags, config, home=home, cwd=self.cwd)
+        for warning in settings.warnings:
+            self.say(f"warning: {warning}")
+        return settings
+
+    def open_store(self, settings: Settings) -> Store:
+        """The store of these settings."""
+        from kling_render.store.opening import Store
+
+        return Store.open(settings.store)
+
+    def workspace(self, settings: Settings, store: Store) -> Workspace:
+        """The shot list on the store."""
+        from kling_render.workspace.times import SystemClock
+        from kling_render.workspace.workspace import Workspace, find_list
+
+        source = find_list(self.options.get("list_file"), self.cwd, sys.stdin.buffer.read)
+        return Workspace(source, settings, store, SystemClock(), self.cwd, report=self._progress())
+
+    def _progress(self) -> Callable[[str, int, int], None]:
+        """A counter on stderr for work that takes long; silent in a pipe."""
+        if self.quiet or not sys.stderr.isatty():
+            return lambda _what, _done, _all: None
+        from kling_render.cli.counter import Counter
+
+        return Counter(sys.stderr)
+
+    def say(self, text: str) -> None:
+        """A notice on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def show_warnings(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Warnings on stderr, as they look in `check`."""
+        from kling_render.cli.diagnostics import render_text
+
+        found = [d for d in diagnostics if d.severity == "warning"]
+        if found and not self.quiet:
+            click.echo(render_text(found, self.color(sys.stderr)), err=True)
+
+    def document(self, value: dict[str, Any]) -> None:
+        """One JSON document on stdout."""
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _change_folder(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        os.chdir(value)
+    except OSError as error:
+        raise UsageError(f"cannot run in {value}: {error.strerror}", help="name an existing folder with -C") from None
+
+
+_GLOBAL = (
+    click.option(
+        "-C", "folder", metavar="DIR", expose_value=False, is_eager=True, callback=_change_folder, help="Run in DIR."
+    ),
+    click.option("-f", "list_file", metavar="FILE", help="The shot list (default: shotlist.yaml; - for stdin)."),
+    click.option("--store", metavar="FOLDER", help="Where results and the ledger lie."),
+    click.option("--provider", metavar="NAME", help="aimlapi or previz; overrides the shot list."),
+    click.option("--input-root", multiple=True, metavar="DIR", help="Inputs may also come from DIR (repeatable)."),
+    click.option("--max-jobs", metavar="N", help="How many jobs a shot list may expand to (default 100000)."),
+    click.option("--offline", is_flag=True, default=None, help="Look nothing up: no prices, no remote inputs."),
+    click.option("--json", "as_json", is_flag=True, default=None, help="One JSON document on stdout."),
+    click.option("--no-color", is_flag=True, default=None, help="No colours (also: NO_COLOR=1)."),
+    click.option("-q", "--quiet", is_flag=True, default=None, help="Only what matters."),
+    click.option("-v", "--verbose", is_flag=True, default=None, help="Everything."),
+)
+_NAMES = (
+    "list_file",
+    "store",
+    "provider",
+    "input_root",
+    "max_jobs",
+    "offline",
+    "as_json",
+    "no_color",
+    "quiet",
+    "verbose",
+)
+
+
+def global_options(function: F) -> F:
+    """Adds the global options to a command; the function gets an `Invocation` first."""
+
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(context: click.Context, /, *args: Any, **kwargs: Any) -> Any:
+        invocation = context.ensure_object(Invocation)
+        for name in _NAMES:
+            value = kwargs.pop(name)
+            if value not in (None, ()):
+                invocation.options[name] = value
+        invocation.command = context.info_name or ""
+        return function(invocation, *args, **kwargs)
+
+    for option in reversed(_GLOBAL):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,194 @@
+"""A render or pull of one project, from plan to index: what the `render`, `pull` and later commands share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kling_render import __version__
+from kling_render.engine.run import Run
+from kling_render.engine.work import Options, RunReport, Work
+from kling_render.engine.world import Watcher
+from kling_render.lifecycle.records import usd_of
+from kling_render.outputs.index import IndexCell, IndexTake, document, listed_files, read_index, write_index
+from kling_render.outputs.publisher import TreePublisher
+from kling_render.outputs.sidecar import stamp
+from kling_render.outputs.stale import prune
+from kling_render.outputs.tree import OutputTree, check_root
+from kling_render.planning.records import Action, Plan, PlannedJob
+from kling_render.store.digests import StatDigests
+from kling_render.workspace.running import Wiring, run
+from kling_render.workspace.uploads import ProjectUploads
+from kling_render.workspace.works import claimed_paths, works_of
+from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
+
+_KEPT = frozenset({Action.UP_TO_DATE, Action.PINNED})
+
+
+@dataclass(slots=True)
+class Session:
+    """A planned project and the way to run it."""
+
+    workspace: Workspace
+    planned: Planned
+    digests: StatDigests
+    watcher: Watcher
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing can cost anything."""
+        return self.planned.project.provider == PREVIZ
+
+    def works(self, *, paying: bool = True) -> list[Work]:
+        """What is wanted; without paying, only what exists or runs already."""
+        works = works_of(self.planned.plan, self.planned.project)
+        if paying:
+            return works
+        plan = self.planned.plan
+        open_keys = {p.key for p in plan.jobs if p.action in (Action.RESTORE, Action.RESUME)}
+        return [_unpaid(work) for work in works if work.key in open_keys]
+
+    def execute(
+        self,
+        options: Callable[[str], Options],
+        *,
+        paying: bool = True,
+        on_start: Callable[[Run], None] = lambda _run: None,
+    ) -> RunReport:
+        """Run to the end and write the index."""
+        works = self.works(paying=paying)
+        publisher = self._publisher()
+        report = asyncio.run(self._run(works, options, publisher, on_start))
+        for notice in publisher.notices:
+            report.notices.append(notice)
+        return report
+
+    async def _run(
+        self,
+        works: list[Work],
+        options: Callable[[str], Options],
+        publisher: TreePublisher,
+        on_start: Callable[[Run], None],
+    ) -> RunReport:
+        workspace, project, inspection = self.workspace, self.planned.project, self.planned.inspection
+        renderer = None
+        if self.free:
+            from kling_render.providers.previz import Previz
+
+            renderer = Previz(inspection.files.get)
+        store = workspace.store
+        wiring = Wiring(
+            namespace=self.planned.plan.namespace,
+            watcher=self.watcher,
+            publisher=publisher,
+            clock=workspace.clock,
+            online=any(work.result is None for work in works) or self._has_open(),
+            uploads=ProjectUploads(inspection, store.blobs, store.cache),
+            renderer=renderer,
+        )
+        try:
+            return await run(
+                store,
+                workspace.settings,
+                wiring,
+                works,
+                options,
+                folder=str(project.folder),
+                claimed=claimed_paths(self.planned.everything, project),
+                on_start=on_start,
+            )
+        finally:
+            if renderer is not None:
+                await renderer.close()
+
+    def _has_open(self) -> bool:
+        """Whether the project has attempts that have to be finished, wanted by a job or not."""
+        folder = str(self.planned.project.folder)
+        with self.workspace.store.ledger.reading() as ledger:
+            return any(a.folder == folder for a in ledger.open_attempts(self.planned.plan.namespace))
+
+    def _publisher(self) -> TreePublisher:
+        project = self.planned.project
+        finished: dict[Path, set[int]] = {}
+        root = project.folder / project.output_dir
+        for planned in self.planned.everything.jobs:
+            if planned.action in _KEPT:
+                finished.setdefault(root / planned.job.final, set()).add(planned.job.take)
+        return TreePublisher(
+            self.workspace.store.blobs,
+            self.digests,
+            now=self.workspace.clock.now,
+            tool_version=__version__,
+            finished=finished,
+            allowed=self.workspace.settings.input_roots,
+        )
+
+    def replanned(self) -> Plan:
+        """The plan of everything as it stands now."""
+        planned = self.workspace.plan(self.planned.project, self.planned.inspection, self.digests, lookup=False)
+        return planned.everything
+
+    def write_index(self, plan: Plan) -> None:
+        """`index.json` for other programs; an unchanged one is left alone."""
+        project = self.planned.project
+        root = project.folder / project.output_dir
+        if root.is_dir():
+            write_index(self._tree(root), document(project.name, project.provider, _cells(plan)))
+
+    def prune(self, plan: Plan) -> list[str]:
+        """Move stale files to the trash; returns where they lie now, relative to the output folder."""
+        project = self.planned.project
+        root = project.folder / project.output_dir
+        if not plan.stale_outputs or not root.is_dir():
+            return []
+        return prune(self._tree(root), [path.removeprefix(f"{project.output_dir}/") for path in plan.stale_outputs])
+
+    def _tree(self, root: Path) -> OutputTree:
+        check_root(root, self.planned.project.folder, self.workspace.settings.input_roots)
+        return OutputTree(
+            root=root,
+            digests=self.digests,
+            stamp=stamp(self.workspace.clock.now()),
+            stored=self.workspace.store.blobs.has,
+            listed=listed_files(read_index(root)),
+        )
+
+
+def _unpaid(work: Work) -> Work:
+    """The same work without the right to submit."""
+    return replace(work, request=None)
+
+
+def _cells(plan: Plan) -> list[IndexCell]:
+    cells: dict[str, list[PlannedJob]] = {}
+    for planned in plan.jobs:
+        cells.setdefault(planned.job.cell, []).append(planned)
+    return [
+        IndexCell(id=cell, final=members[0].job.final, takes=tuple(_take(planned) for planned in members))
+        for cell, members in cells.items()
+    ]
+
+
+def _take(planned: PlannedJob) -> IndexTake:
+    result = planned.result if planned.action in _KEPT else None
+    state = "done" if planned.action in _KEPT else _STATES[planned.action]
+    charge = result.charge if result else None
+    return IndexTake(
+        id=planned.job.id,
+        take=planned.job.take,
+        path=planned.job.output,
+        state=state,
+        sha256=result.blob if result else None,
+        usd=None if charge is None else usd_of(charge),
+    )
+
+
+_STATES = {
+    Action.RENDER: "to-render",
+    Action.RESTORE: "to-restore",
+    Action.RESUME: "running",
+    Action.ADOPT: "waiting",
+    Action.BLOCKED: "blocked",
+}

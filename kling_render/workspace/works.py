@@ -1,0 +1,71 @@
+"""From a plan to what the engine is asked to bring about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kling_render.engine.work import Target, Work
+from kling_render.lifecycle.records import Attempt, credits_of
+from kling_render.planning.records import Action, Plan, PlannedJob
+from kling_render.planning.text import usd_text
+from kling_render.shotlist.records import Project
+
+_WANTED = frozenset({Action.RENDER, Action.RESTORE, Action.RESUME, Action.ADOPT})
+
+
+def works_of(plan: Plan, project: Project) -> list[Work]:
+    """One work per result that is wanted, in the plan's order; jobs that share a result share its work."""
+    grouped: dict[str, list[PlannedJob]] = {}
+    for planned in plan.jobs:
+        if planned.action in _WANTED:
+            grouped.setdefault(planned.key, []).append(planned)
+    root = project.folder / project.output_dir
+    return [_work(members, project, root) for members in grouped.values()]
+
+
+def _work(members: list[PlannedJob], project: Project, root: Path) -> Work:
+    first = members[0]
+    request = first.job.request
+    return Work(
+        key=first.key,
+        manifest=first.manifest_json,
+        targets=tuple(_target(planned, project, root) for planned in members),
+        request=request,
+        model=request.model,
+        hold=None if first.estimate_usd is None else credits_of(first.estimate_usd),
+        duration_s=None if first.duration_s is None else float(first.duration_s),
+        result=None if first.action is Action.RESUME else first.result,
+        label=_label(first),
+    )
+
+
+def _target(planned: PlannedJob, project: Project, root: Path) -> Target:
+    return Target(
+        job=planned.job.id,
+        take=planned.job.take,
+        output=root / planned.job.output,
+        final=root / planned.job.final,
+        root=root,
+        project=project.name,
+        folder=project.folder,
+    )
+
+
+def _label(planned: PlannedJob) -> tuple[str, ...]:
+    """What a rehearsal burns in: id, prompt, and take with length."""
+    job = planned.job
+    seconds = "" if planned.duration_s is None else f", {float(planned.duration_s):.3g} s"
+    cost = "" if not planned.estimate_usd else f", about {usd_text(planned.estimate_usd)}"
+    return job.id, job.request.prompt, f"take {job.take:02d}{seconds}{cost}"
+
+
+def claimed_paths(plan: Plan, project: Project) -> frozenset[Path]:
+    """Every take path of the whole plan: an attempt that no job wants any more must not write there."""
+    root = project.folder / project.output_dir
+    return frozenset(root / planned.job.output for planned in plan.jobs)
+
+
+def costs_of(attempts: Iterable[Attempt]) -> int:
+    """What attempts that were left running may cost, in credits; unknown holds count nothing."""
+    return sum(attempt.charge if attempt.charge is not None else attempt.hold or 0 for attempt in attempts)

@@ -1,0 +1,268 @@
+"""One project on one store: the path that plan, render, status, watch and the rest share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kling_render.config import Settings
+from kling_render.disk.project_files import DiskFiles
+from kling_render.errors import Diagnostic, InputProblems, UsageError
+from kling_render.lifecycle.answers import FailureClass
+from kling_render.lifecycle.records import Attempt, Result
+from kling_render.lifecycle.states import State
+from kling_render.planning.plan import Facts, make_plan
+from kling_render.planning.records import Plan, Presence
+from kling_render.planning.selectors import select
+from kling_render.ports import Clock, LedgerTransaction
+from kling_render.shotlist.expand import expand
+from kling_render.shotlist.reader import read
+from kling_render.shotlist.records import Job, Project
+from kling_render.store.digests import StatDigests
+from kling_render.store.opening import Store
+from kling_render.workspace import prices, remote
+from kling_render.workspace.inspect import Inspection, inspect
+
+PREVIZ = "previz"
+REHEARSAL_VERSION = 1
+"""Raised when rehearsals look different: they are free, so they are simply made again."""
+
+_FINAL_FAILURES = frozenset({FailureClass.CONTENT.value, FailureClass.BAD_REQUEST.value, FailureClass.TOO_LARGE.value})
+
+ReportProgress = Callable[[str, int, int], None]
+
+
+def _silent(_what: str, _done: int, _all: int) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class ListSource:
+    """Where a shot list comes from: a file, or a text from standard input that stands for a file in `path`'s folder."""
+
+    path: Path
+    text: bytes | None = None
+
+
+@dataclass(slots=True)
+class Workspace:
+    """A shot list, the user's settings and a store. Close the store yourself."""
+
+    source: ListSource
+    settings: Settings
+    store: Store
+    clock: Clock
+    #: The folder that places in messages are shown relative to.
+    cwd: Path
+    report: ReportProgress = _silent
+    #: Warnings found on the way.
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+    def compile(self) -> Project:
+        """The expanded project.
+
+        Raises:
+            InputProblems: the shot list has errors; warnings are among its diagnostics.
+        """
+        files, shown = DiskFiles(), self.shown
+        declared, found = read(
+            self.source.path,
+            files=files,
+            shown=shown,
+            input_roots=self.settings.input_roots,
+            text=self.source.text,
+        )
+        if declared is None:
+            raise InputProblems(found)
+        compiled = expand(
+            declared,
+            files=files,
+            shown=shown,
+            max_jobs=self.settings.max_jobs,
+            provider=self.settings.provider,
+        )
+        found = [*found, *compiled.diagnostics]
+        if compiled.project is None or any(d.severity == "error" for d in found):
+            raise InputProblems(found)
+        self.warnings += found
+        return compiled.project
+
+    def shown(self, path: Path) -> str:
+        """A path as the user would type it."""
+        try:
+            text = os.path.relpath(path, self.cwd)
+        except ValueError:
+            return str(path)
+        return Path(text).as_posix() if not text.startswith("..") or len(text) < len(str(path)) else str(path)
+
+    def inspect(self, project: Project, digests: StatDigests) -> Inspection:
+        """Digest and look at every input of the project's jobs.
+
+        Raises:
+            InputProblems: an input is broken or breaks a limit of its model.
+        """
+        inspection = self.looked_at(project, digests)
+        if any(d.severity == "error" for d in inspection.diagnostics):
+            raise InputProblems([*self.warnings, *inspection.diagnostics])
+        self.warnings += inspection.diagnostics
+        return inspection
+
+    def looked_at(self, project: Project, digests: StatDigests) -> Inspection:
+        """The same, with errors as diagnostics of the inspection."""
+        blobs, cache = self.store.blobs, self.store.cache
+        return inspect(
+            project,
+            project.jobs,
+            digests=digests,
+            cache=cache,
+            fetch=lambda refs, problems: remote.fetch_all(
+                refs, problems, blobs=blobs, cache=cache, offline=self.settings.offline
+            ),
+            progress=self.report,
+        )
+
+    def digests(self, folder: Path) -> StatDigests:
+        """The stat cache for a project; files of other input roots are remembered too."""
+        return self.store.digests(None if self.settings.input_roots else folder)
+
+    def plan(
+        self,
+        project: Project,
+        inspection: Inspection,
+        digests: StatDigests,
+        selectors: Sequence[str] = (),
+        *,
+        lookup: bool = True,
+    ) -> Planned:
+        """What would happen and why. Without `lookup` the prices are those last seen.
+
+        Raises:
+            UsageError: a selector matches nothing.
+        """
+        namespace = PREVIZ if project.provider == PREVIZ else self.settings.namespace
+        with self.store.ledger.reading() as ledger:
+            known = _known(ledger, namespace, str(project.folder))
+        price = (
+            prices.free
+            if project.provider == PREVIZ
+            else prices.from_catalogue(
+                {job.request.model for job in project.jobs},
+                self.settings.base_url,
+                self.store.cache,
+                self.clock.now(),
+                offline=self.settings.offline or not lookup,
+            )
+        )
+        from kling_render.outputs.stale import stale_outputs
+
+        wanted = {path for job in project.jobs for path in (job.output, job.final)}
+        stale = stale_outputs(project.folder / project.output_dir, wanted)
+        facts = Facts(
+            namespace=namespace,
+            identities=inspection.identity,
+            seconds=inspection.seconds,
+            prices=price,
+            present=lambda path, sha256: _presence(project.folder / path, sha256, digests),
+            results=known.results,
+            latest=known.latest,
+            earlier=known.earlier,
+            held_back=_held_back,
+            key=_rehearsal_key if project.provider == PREVIZ else _own_key,
+        )
+        everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
+        if not selectors:
+            return Planned(project, inspection, everything, everything)
+        states = {planned.job.id: planned.action.value for planned in everything.jobs}
+        chosen = select(project.jobs, selectors, state_of=lambda job: states[job.id])
+        part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
+        return Planned(project, inspection, everything, part)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A project with its plan: of everything, and of what was selected."""
+
+    project: Project
+    inspection: Inspection
+    everything: Plan
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger says about a project."""
+
+    results: Mapping[str, Result]
+    latest: Mapping[str, Attempt]
+    #: Job id → manifest of its newest result.
+    earlier: Mapping[str, str]
+
+
+def _known(ledger: LedgerTransaction, namespace: str, folder: str) -> _Known:
+    latest = ledger.latest(namespace)
+    earlier: dict[str, tuple[float, str]] = {}
+    for attempt in latest.values():
+        if attempt.folder == folder and attempt.state in (State.FETCHED, State.DONE):
+            before = earlier.get(attempt.job)
+            if before is None or before[0] < attempt.reserved_at:
+                earlier[attempt.job] = attempt.reserved_at, attempt.manifest
+    return _Known(ledger.results(namespace), latest, {job: text for job, (_, text) in earlier.items()})
+
+
+def _presence(path: Path, sha256: str, digests: StatDigests) -> Presence:
+    try:
+        return Presence.HERE if digests.sha256(path) == sha256 else Presence.OTHER
+    except FileNotFoundError:
+        return Presence.MISSING
+    except OSError:
+        return Presence.OTHER
+
+
+def _held_back(attempt: Attempt) -> str | None:
+    """The same request would be refused again: only an edit helps."""
+    failed = attempt.state in (State.REJECTED, State.REMOTE_FAILED)
+    if failed and attempt.failure in _FINAL_FAILURES:
+        return f"the provider refused this very request: {attempt.message}"
+    return None
+
+
+def _own_key(_job: Job, fingerprint: str) -> str:
+    return fingerprint
+
+
+def _rehearsal_key(job: Job, fingerprint: str) -> str:
+    """A rehearsal shows its job's id, so jobs never share one."""
+    return hashlib.sha256(f"previz/{REHEARSAL_VERSION}\n{fingerprint}\n{job.id}".encode()).hexdigest()
+
+
+def find_list(given: str | None, cwd: Path, stdin: Callable[[], bytes]) -> ListSource:
+    """The shot list: the one given, standard input for `-`, else `shotlist.yaml` here or in a parent folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if given == "-":
+        return ListSource(cwd / "<stdin>", stdin())
+    if given is not None:
+        path = cwd / given
+        if path.is_dir():
+            path /= "shotlist.yaml"
+        if not path.is_file():
+            raise UsageError(f"no such shot list: {given}", help="name an existing file with -f")
+        return ListSource(path)
+    for folder in (cwd, *cwd.parents):
+        if (folder / "shotlist.yaml").is_file():
+            return ListSource(folder / "shotlist.yaml")
+    raise UsageError(
+        f"no shotlist.yaml in {cwd} or a folder above it",
+        help="`kling-render init` makes a small working project; -f names a shot list elsewhere",
+    )
+
+
+def only_selected(plan: Plan, ids: Iterable[str]) -> Plan:
+    """The part of a plan that is about these jobs."""
+    wanted = set(ids)
+    return replace(plan, jobs=tuple(planned for planned in plan.jobs if planned.job.id in wanted))
