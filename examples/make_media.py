@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from studio.portraits import PORTRAITS, paint_portrait
 from studio.clips import CLIPS, shoot_clip
+from studio.portraits import PORTRAITS, paint_portrait
 
 
 def main(root: Path) -> None:

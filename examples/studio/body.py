@@ -58,7 +58,7 @@ def draw_body(pen: Pen, look: Look, pose: Pose) -> None:
     if look.behind and facing >= -0.2:
         look.behind(pen, pose.hip, pose.lean)
     for foot, out in ((pose.left_foot, -sign), (pose.right_foot, sign)):
-        _leg(pen, look, pose.hip, foot, out * width, facing if abs(facing) > 0.3 else side)
+        _leg(pen, look, pose.hip, foot, out=out * width, facing=facing if abs(facing) > 0.3 else side)
     shoulders = 0.1 * width * look.girth * sign
     arms = ((-shoulders, pose.left_arm, -1), (shoulders, pose.right_arm, 1))
     for offset, angles, _ in arms:
@@ -76,14 +76,18 @@ def draw_body(pen: Pen, look: Look, pose: Pose) -> None:
     look.head(pen, head, -pose.lean * 0.6 - pose.tilt, pose.yaw)
 
 
-def _leg(pen: Pen, look: Look, hip: Point, foot: Point, out: float, facing: float) -> None:
+def _leg(pen: Pen, look: Look, hip: Point, foot: Point, *, out: float, facing: float) -> None:
     joint = (hip[0] + 0.052 * out, hip[1])
     ankle = (foot[0], foot[1] + 0.045)
     knee = _knee(joint, ankle, out)
     g = look.girth
     pen.limb([joint, knee, ankle], [0.06 * g, 0.05 * g, 0.042 * g], look.legs)
     if look.stripe:
-        pen.stroke([add(joint, (0.03 * out, 0)), add(knee, (0.026 * out, 0)), add(ankle, (0.02 * out, 0.02))], look.stripe, 0.014)
+        pen.stroke(
+            [add(joint, (0.03 * out, 0)), add(knee, (0.026 * out, 0)), add(ankle, (0.02 * out, 0.02))],
+            look.stripe,
+            0.014,
+        )
     _shoe(pen, look, foot, out if abs(facing) > 0.3 else facing)
 
 
@@ -110,9 +114,26 @@ def _torso(pen: Pen, look: Look, pose: Pose, width: float) -> None:
     def at(x: float, y: float) -> Point:
         return add(pose.hip, rotate((x * g, y), -pose.lean))
 
-    pen.shape([at(-0.088, -0.025), at(-0.1, 0.05), at(-0.125, 0.2), at(-0.075, 0.255), at(0, 0.262),
-               at(0.075, 0.255), at(0.125, 0.2), at(0.1, 0.05), at(0.088, -0.025), at(0, -0.035)], look.top, smooth=True)
-    pen.shape([at(-0.09, -0.03), at(-0.093, 0.015), at(0, 0.005), at(0.093, 0.015), at(0.09, -0.03), at(0, -0.04)], look.top_shade)
+    pen.shape(
+        [
+            at(-0.088, -0.025),
+            at(-0.1, 0.05),
+            at(-0.125, 0.2),
+            at(-0.075, 0.255),
+            at(0, 0.262),
+            at(0.075, 0.255),
+            at(0.125, 0.2),
+            at(0.1, 0.05),
+            at(0.088, -0.025),
+            at(0, -0.035),
+        ],
+        look.top,
+        smooth=True,
+    )
+    pen.shape(
+        [at(-0.09, -0.03), at(-0.093, 0.015), at(0, 0.005), at(0.093, 0.015), at(0.09, -0.03), at(0, -0.04)],
+        look.top_shade,
+    )
     pen.limb([at(-0.04, 0.255), at(0.04, 0.255)], [0.026, 0.026], look.top_shade)
 
 

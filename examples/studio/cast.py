@@ -50,7 +50,9 @@ def _ears(head: _Head, outer: Colour, inner: Colour, tip: Colour | None = None) 
     for s in (-1, 1):
         head.pen.shape([head.at(s * 0.98, 0.35), head.at(s * 0.86, 1.5), head.at(s * 0.12, 0.85)], outer)
         if head.front:
-            head.pen.shape([head.at(s * 0.8, 0.6), head.at(s * 0.76, 1.2), head.at(s * 0.36, 0.85)], inner, outline=False)
+            head.pen.shape(
+                [head.at(s * 0.8, 0.6), head.at(s * 0.76, 1.2), head.at(s * 0.36, 0.85)], inner, outline=False
+            )
         if tip:
             head.pen.shape([head.at(s * 0.9, 1.12), head.at(s * 0.86, 1.5), head.at(s * 0.6, 1.24)], tip, outline=False)
 
@@ -67,10 +69,37 @@ def fox_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
     """Pointed cheeks, white muzzle, dark ear tips."""
     head = _Head(pen, centre, tilt, yaw, HEAD * 1.05)
     _ears(head, ORANGE, (255, 214, 170), (60, 38, 40))
-    head.skull([(-1.22, -0.28), (-0.95, 0.5), (-0.4, 0.93), (0.4, 0.93), (0.95, 0.5), (1.22, -0.28), (0.62, -0.78), (0, -1.02), (-0.62, -0.78)], ORANGE)
+    head.skull(
+        [
+            (-1.22, -0.28),
+            (-0.95, 0.5),
+            (-0.4, 0.93),
+            (0.4, 0.93),
+            (0.95, 0.5),
+            (1.22, -0.28),
+            (0.62, -0.78),
+            (0, -1.02),
+            (-0.62, -0.78),
+        ],
+        ORANGE,
+    )
     if not head.front:
         return
-    head.patch([(-1.08, -0.28), (-0.5, -0.02), (-0.16, -0.2), (0, 0.12), (0.16, -0.2), (0.5, -0.02), (1.08, -0.28), (0.55, -0.7), (0, -0.92), (-0.55, -0.7)], WHITE)
+    head.patch(
+        [
+            (-1.08, -0.28),
+            (-0.5, -0.02),
+            (-0.16, -0.2),
+            (0, 0.12),
+            (0.16, -0.2),
+            (0.5, -0.02),
+            (1.08, -0.28),
+            (0.55, -0.7),
+            (0, -0.92),
+            (-0.55, -0.7),
+        ],
+        WHITE,
+    )
     head.eyes(0.46, 0.16, 0.155)
     head.line([(-0.66, 0.52), (-0.32, 0.46)], 0.075)
     head.line([(0.66, 0.5), (0.32, 0.6)], 0.075)
@@ -80,11 +109,39 @@ def fox_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
 
 def fox_tail(pen: Pen, hip: Point, lean: float) -> None:
     """A brush with a white tip, swept up at the side."""
+
     def at(x: float, y: float) -> Point:
         return add(hip, rotate((x, y), -lean))
 
-    pen.shape([at(-0.03, -0.02), at(-0.2, -0.05), at(-0.33, 0.06), at(-0.38, 0.22), at(-0.33, 0.35), at(-0.25, 0.26), at(-0.21, 0.14), at(-0.1, 0.09), at(-0.02, 0.05)], ORANGE, smooth=True)
-    pen.shape([at(-0.385, 0.2), at(-0.375, 0.27), at(-0.33, 0.35), at(-0.265, 0.28), at(-0.25, 0.23), at(-0.29, 0.25), at(-0.32, 0.2), at(-0.35, 0.235)], WHITE, smooth=True)
+    pen.shape(
+        [
+            at(-0.03, -0.02),
+            at(-0.2, -0.05),
+            at(-0.33, 0.06),
+            at(-0.38, 0.22),
+            at(-0.33, 0.35),
+            at(-0.25, 0.26),
+            at(-0.21, 0.14),
+            at(-0.1, 0.09),
+            at(-0.02, 0.05),
+        ],
+        ORANGE,
+        smooth=True,
+    )
+    pen.shape(
+        [
+            at(-0.385, 0.2),
+            at(-0.375, 0.27),
+            at(-0.33, 0.35),
+            at(-0.265, 0.28),
+            at(-0.25, 0.23),
+            at(-0.29, 0.25),
+            at(-0.32, 0.2),
+            at(-0.35, 0.235),
+        ],
+        WHITE,
+        smooth=True,
+    )
 
 
 GREY: Colour = (122, 118, 148)
@@ -95,7 +152,20 @@ def cat_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
     head = _Head(pen, centre, tilt, yaw, HEAD * 1.04)
     band = [(1.13 * math.cos(a), 0.15 + 1.1 * math.sin(a)) for a in (math.pi * i / 20 for i in range(21))]
     _ears(head, GREY, (240, 165, 180))
-    head.skull([(-1.1, -0.15), (-0.95, 0.5), (-0.4, 0.86), (0.4, 0.86), (0.95, 0.5), (1.1, -0.15), (0.7, -0.75), (0, -0.93), (-0.7, -0.75)], GREY)
+    head.skull(
+        [
+            (-1.1, -0.15),
+            (-0.95, 0.5),
+            (-0.4, 0.86),
+            (0.4, 0.86),
+            (0.95, 0.5),
+            (1.1, -0.15),
+            (0.7, -0.75),
+            (0, -0.93),
+            (-0.7, -0.75),
+        ],
+        GREY,
+    )
     pen.stroke([head.at(*p) for p in band], INK, 0.042)
     pen.stroke([head.at(*p) for p in band], (255, 84, 112), 0.024)
     for s in (-1, 1):
@@ -103,7 +173,10 @@ def cat_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
         pen.oval(head.at(s * 1.14, 0.05), 0.02, 0.035, (255, 205, 90), turn=tilt, outline=False)
     if not head.front:
         return
-    head.patch([(-0.5, -0.4), (-0.25, -0.16), (0, -0.22), (0.25, -0.16), (0.5, -0.4), (0.3, -0.72), (0, -0.8), (-0.3, -0.72)], (226, 222, 236))
+    head.patch(
+        [(-0.5, -0.4), (-0.25, -0.16), (0, -0.22), (0.25, -0.16), (0.5, -0.4), (0.3, -0.72), (0, -0.8), (-0.3, -0.72)],
+        (226, 222, 236),
+    )
     for s in (-1, 1):
         head.dot(s * 0.44, 0.14, 0.21, 0.24, (170, 235, 150))
         head.dot(s * 0.44, 0.14, 0.085, 0.21, INK)
@@ -132,13 +205,51 @@ def robot_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
     pen.stroke([head.at(0.3, 0.8), head.at(0.42, 1.45)], INK, 0.018)
     pen.oval(head.at(0.43, 1.5), 0.028, 0.028, (255, 92, 80))
     for s in (-1, 1):
-        pen.shape([head.at(s * 1.0, 0.32), head.at(s * 1.24, 0.26), head.at(s * 1.24, -0.26), head.at(s * 1.0, -0.32)], (108, 122, 140))
-    head.skull([(-1.08, 0), (-1.02, 0.62), (-0.75, 0.88), (0, 0.93), (0.75, 0.88), (1.02, 0.62), (1.08, 0), (1.02, -0.62), (0.75, -0.86), (0, -0.9), (-0.75, -0.86), (-1.02, -0.62)], STEEL)
+        pen.shape(
+            [head.at(s * 1.0, 0.32), head.at(s * 1.24, 0.26), head.at(s * 1.24, -0.26), head.at(s * 1.0, -0.32)],
+            (108, 122, 140),
+        )
+    head.skull(
+        [
+            (-1.08, 0),
+            (-1.02, 0.62),
+            (-0.75, 0.88),
+            (0, 0.93),
+            (0.75, 0.88),
+            (1.02, 0.62),
+            (1.08, 0),
+            (1.02, -0.62),
+            (0.75, -0.86),
+            (0, -0.9),
+            (-0.75, -0.86),
+            (-1.02, -0.62),
+        ],
+        STEEL,
+    )
     if not head.front:
         return
-    head.patch([(-0.85, 0), (-0.8, 0.42), (-0.5, 0.6), (0, 0.63), (0.5, 0.6), (0.8, 0.42), (0.85, 0), (0.8, -0.42), (0.5, -0.58), (0, -0.6), (-0.5, -0.58), (-0.8, -0.42)], (24, 34, 52), outline=True)
+    head.patch(
+        [
+            (-0.85, 0),
+            (-0.8, 0.42),
+            (-0.5, 0.6),
+            (0, 0.63),
+            (0.5, 0.6),
+            (0.8, 0.42),
+            (0.85, 0),
+            (0.8, -0.42),
+            (0.5, -0.58),
+            (0, -0.6),
+            (-0.5, -0.58),
+            (-0.8, -0.42),
+        ],
+        (24, 34, 52),
+        outline=True,
+    )
     for s in (-1, 1):
-        arc = [(s * 0.38 + 0.17 * math.cos(a), 0.08 + 0.24 * math.sin(a)) for a in (math.pi * i / 10 for i in range(11))]
+        arc = [
+            (s * 0.38 + 0.17 * math.cos(a), 0.08 + 0.24 * math.sin(a)) for a in (math.pi * i / 10 for i in range(11))
+        ]
         head.line(arc, 0.11, (92, 240, 226))
     arc = [(0.26 * math.cos(a), -0.18 + 0.14 * math.sin(a)) for a in (-math.pi * i / 10 for i in range(11))]
     head.line(arc, 0.08, (92, 240, 226))
@@ -149,7 +260,20 @@ def panda_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
     head = _Head(pen, centre, tilt, yaw, HEAD * 1.03)
     for s in (-1, 1):
         pen.oval(head.at(s * 0.8, 0.72), 0.052, 0.052, (38, 36, 46))
-    head.skull([(-1.14, -0.2), (-0.98, 0.45), (-0.45, 0.85), (0.45, 0.85), (0.98, 0.45), (1.14, -0.2), (0.7, -0.78), (0, -0.94), (-0.7, -0.78)], WHITE)
+    head.skull(
+        [
+            (-1.14, -0.2),
+            (-0.98, 0.45),
+            (-0.45, 0.85),
+            (0.45, 0.85),
+            (0.98, 0.45),
+            (1.14, -0.2),
+            (0.7, -0.78),
+            (0, -0.94),
+            (-0.7, -0.78),
+        ],
+        WHITE,
+    )
     if head.front:
         for s in (-1, 1):
             patch = [(0.18, 0.02), (0.34, 0.28), (0.6, 0.22), (0.72, -0.06), (0.58, -0.32), (0.34, -0.26)]
@@ -161,7 +285,10 @@ def panda_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
         _smile(head, -0.55, 0.2)
     hat: Colour = (255, 201, 60)
     head.skull([(-0.74, 0.5), (-0.66, 1.05), (-0.4, 1.22), (0.4, 1.22), (0.66, 1.05), (0.74, 0.5), (0, 0.42)], hat)
-    head.skull([(-1.12, 0.2), (-0.78, 0.6), (0, 0.68), (0.78, 0.6), (1.12, 0.2), (0.6, 0.4), (0, 0.44), (-0.6, 0.4)], (238, 176, 34))
+    head.skull(
+        [(-1.12, 0.2), (-0.78, 0.6), (0, 0.68), (0.78, 0.6), (1.12, 0.2), (0.6, 0.4), (0, 0.44), (-0.6, 0.4)],
+        (238, 176, 34),
+    )
 
 
 def dancer_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
@@ -171,7 +298,10 @@ def dancer_head(pen: Pen, centre: Point, tilt: float, yaw: float) -> None:
     for s in (-1, 1):
         if abs(head.shift) < 0.4 or s * head.shift < 0:
             pen.oval(head.at(s * 0.92 * max(head.squash, 0.35), -0.1), 0.02, 0.032, skin)
-    head.skull([(-0.9, 0.0), (-0.78, 0.6), (0, 0.9), (0.78, 0.6), (0.9, 0.0), (0.7, -0.62), (0, -0.95), (-0.7, -0.62)], skin if head.front else (52, 38, 40))
+    head.skull(
+        [(-0.9, 0.0), (-0.78, 0.6), (0, 0.9), (0.78, 0.6), (0.9, 0.0), (0.7, -0.62), (0, -0.95), (-0.7, -0.62)],
+        skin if head.front else (52, 38, 40),
+    )
     if head.front:
         head.eyes(0.34, -0.02, 0.1)
         head.line([(-0.5, 0.24), (-0.2, 0.26)], 0.06)
@@ -201,7 +331,13 @@ def _zip(pen: Pen, chest: Point, lean: float, facing: float) -> None:
 
 
 def _star(pen: Pen, chest: Point, lean: float, facing: float) -> None:
-    star = [((0.055 if i % 2 == 0 else 0.024) * math.sin(i * math.pi / 5), (0.055 if i % 2 == 0 else 0.024) * math.cos(i * math.pi / 5)) for i in range(10)]
+    star = [
+        (
+            (0.055 if i % 2 == 0 else 0.024) * math.sin(i * math.pi / 5),
+            (0.055 if i % 2 == 0 else 0.024) * math.cos(i * math.pi / 5),
+        )
+        for i in range(10)
+    ]
     pen.shape([add(chest, rotate((x * facing, y), -lean)) for x, y in star], (255, 201, 60), outline=False)
 
 
@@ -213,7 +349,45 @@ def _stripes(pen: Pen, chest: Point, lean: float, facing: float) -> None:
 
 
 FOX = Look(fox_head, (20, 148, 146), (12, 108, 112), (44, 50, 72), (240, 78, 70), ORANGE, behind=fox_tail, emblem=_bolt)
-ROBOT = Look(robot_head, STEEL, (126, 142, 160), (96, 108, 126), (255, 168, 48), (108, 122, 140), emblem=_panel, stripe=(92, 240, 226))
-CAT = Look(cat_head, (246, 112, 150), (206, 72, 118), (56, 58, 92), (250, 250, 250), GREY, sole=(255, 205, 90), behind=cat_tail, emblem=_zip)
-PANDA = Look(panda_head, (54, 140, 84), (34, 104, 62), (54, 140, 84), (38, 36, 46), (38, 36, 46), stripe=WHITE, emblem=_star, girth=1.12)
-DANCER = Look(dancer_head, (64, 108, 214), (44, 78, 168), (236, 228, 212), (250, 250, 250), (196, 138, 100), sole=(222, 66, 78), emblem=_stripes)
+ROBOT = Look(
+    robot_head,
+    STEEL,
+    (126, 142, 160),
+    (96, 108, 126),
+    (255, 168, 48),
+    (108, 122, 140),
+    emblem=_panel,
+    stripe=(92, 240, 226),
+)
+CAT = Look(
+    cat_head,
+    (246, 112, 150),
+    (206, 72, 118),
+    (56, 58, 92),
+    (250, 250, 250),
+    GREY,
+    sole=(255, 205, 90),
+    behind=cat_tail,
+    emblem=_zip,
+)
+PANDA = Look(
+    panda_head,
+    (54, 140, 84),
+    (34, 104, 62),
+    (54, 140, 84),
+    (38, 36, 46),
+    (38, 36, 46),
+    stripe=WHITE,
+    emblem=_star,
+    girth=1.12,
+)
+DANCER = Look(
+    dancer_head,
+    (64, 108, 214),
+    (44, 78, 168),
+    (236, 228, 212),
+    (250, 250, 250),
+    (196, 138, 100),
+    sole=(222, 66, 78),
+    emblem=_stripes,
+)

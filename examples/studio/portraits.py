@@ -13,10 +13,42 @@ from studio.pen import Colour, Pen
 
 _OVERSAMPLING = 3
 
-COOL = Pose(hip=(0.012, 0.428), lean=0.04, left_foot=(-0.12, 0.0), right_foot=(0.12, 0.0), left_arm=(-0.75, 0.55), right_arm=(0.5, 0.2), tilt=0.08)
-HELLO = Pose(hip=(-0.015, 0.43), lean=-0.03, left_foot=(-0.11, 0.0), right_foot=(0.11, 0.0), left_arm=(-0.5, -0.25), right_arm=(1.25, 2.7), tilt=-0.06)
-BEAT = Pose(hip=(0.0, 0.428), lean=-0.05, left_foot=(-0.13, 0.0), right_foot=(0.11, 0.0), left_arm=(-1.2, -2.5), right_arm=(0.7, -0.45), tilt=-0.1)
-HIPS = Pose(hip=(0.0, 0.428), lean=0.02, left_foot=(-0.12, 0.0), right_foot=(0.12, 0.0), left_arm=(-0.85, 0.75), right_arm=(0.85, -0.75), tilt=0.05)
+COOL = Pose(
+    hip=(0.012, 0.428),
+    lean=0.04,
+    left_foot=(-0.12, 0.0),
+    right_foot=(0.12, 0.0),
+    left_arm=(-0.75, 0.55),
+    right_arm=(0.5, 0.2),
+    tilt=0.08,
+)
+HELLO = Pose(
+    hip=(-0.015, 0.43),
+    lean=-0.03,
+    left_foot=(-0.11, 0.0),
+    right_foot=(0.11, 0.0),
+    left_arm=(-0.5, -0.25),
+    right_arm=(1.25, 2.7),
+    tilt=-0.06,
+)
+BEAT = Pose(
+    hip=(0.0, 0.428),
+    lean=-0.05,
+    left_foot=(-0.13, 0.0),
+    right_foot=(0.11, 0.0),
+    left_arm=(-1.2, -2.5),
+    right_arm=(0.7, -0.45),
+    tilt=-0.1,
+)
+HIPS = Pose(
+    hip=(0.0, 0.428),
+    lean=0.02,
+    left_foot=(-0.12, 0.0),
+    right_foot=(0.12, 0.0),
+    left_arm=(-0.85, 0.75),
+    right_arm=(0.85, -0.75),
+    tilt=0.05,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +75,9 @@ PORTRAITS = (
 def paint_portrait(portrait: Portrait, target: Path) -> None:
     """Draw it large, scale it down, write it as PNG."""
     width, height = (edge * _OVERSAMPLING for edge in portrait.size)
-    canvas = Image.new("RGBA", (width, height), (*(portrait.background or (0, 0, 0)), 255 if portrait.background else 0))
+    canvas = Image.new(
+        "RGBA", (width, height), (*(portrait.background or (0, 0, 0)), 255 if portrait.background else 0)
+    )
     scale = height * 0.84
     feet = (width * 0.5, height * 0.955)
     canvas.alpha_composite(_shadow(canvas.size, feet, scale))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from PIL import Image, ImageDraw, ImageFilter
 
 _SKY_TOP, _SKY_LOW = (26, 28, 62), (112, 76, 128)
-_HOUSES = ((0.0, 0.34, 0.17), (0.16, 0.24, 0.2), (0.35, 0.4, 0.14), (0.48, 0.3, 0.19), (0.66, 0.36, 0.15), (0.8, 0.22, 0.21))
+_HOUSES = (
+    (0.0, 0.34, 0.17),
+    (0.16, 0.24, 0.2),
+    (0.35, 0.4, 0.14),
+    (0.48, 0.3, 0.19),
+    (0.66, 0.36, 0.15),
+    (0.8, 0.22, 0.21),
+)
 
 
 def night_street(size: tuple[int, int]) -> Image.Image:

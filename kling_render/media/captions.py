@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -12,23 +11,22 @@ BADGE = "REHEARSAL - not the model"
 _PROMPT_LINES = 3
 _INK, _SOFT, _ACCENT, _STRIP = (255, 255, 255, 255), (205, 210, 220, 255), (255, 196, 61, 255), (12, 14, 20, 175)
 
+_TYPEWRITER = str.maketrans(
+    {"–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "ß": "ss", "ø": "o", "æ": "ae"}
+)
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def drawable(text: str) -> str:
-    """The text with everything the built-in font cannot draw replaced by '?', on one line."""
-    line = " ".join(unicodedata.normalize("NFC", text).split())
-    return "".join(c if _has_glyph(c) else "?" for c in line if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
-
-
-@lru_cache(4096)
-def _has_glyph(character: str) -> bool:
-    font = ImageFont.load_default(12)
-    return character == " " or bytes(font.getmask(character)) != bytes(font.getmask("\uffff"))
+    """The text on one line, in letters the built-in font has: without accents, and '?' for other scripts."""
+    plain = unicodedata.normalize("NFKD", " ".join(text.translate(_TYPEWRITER).split()))
+    seen = (c for c in plain if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
+    return "".join(c if c == " " or c.isascii() else "?" for c in seen)
 
 
 def wrap(text: str, font: Font, width: int, most: int) -> list[str]:
-    """At most `most` lines no wider than `width` pixels; the last ends in '…' when words are left over."""
+    """At most `most` lines no wider than `width` pixels; the last ends in '...' when words are left over."""
     lines: list[str] = []
     rest = text
     while rest and len(lines) < most:
@@ -37,9 +35,9 @@ def wrap(text: str, font: Font, width: int, most: int) -> list[str]:
         rest = rest[cut:].lstrip()
     if rest and lines:
         last = lines[-1]
-        while last and font.getlength(last + "…") > width:
+        while last and font.getlength(last + "...") > width:
             last = last[:-1]
-        lines[-1] = last.rstrip() + "…"
+        lines[-1] = last.rstrip() + "..."
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kling_render.media import limits
@@ -22,8 +22,8 @@ class ChildTimeoutError(ChildError):
 class Child:
     """One child; started on the first question, and again after it died. Not for several threads at once."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, question: Mapping[str, Any], wall_s: float) -> dict[str, Any]:
@@ -57,8 +57,8 @@ class Child:
 
     def _start(self) -> subprocess.Popen[str]:
         self.close()
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            limits.command(self._module),
+        self._process = subprocess.Popen(  # noqa: S603 - the caller names our own program
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -42,7 +42,8 @@ class Mp4Writer:
         codec.color_trc, codec.color_range = colours.transfer, colours.range
         # A fixed number of threads: the encoder's choices depend on it.
         codec.thread_count = 2
-        codec.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(rate * 2)))}
+        # Without B-frames the stored length is exactly the sum of what is shown.
+        codec.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(rate * 2))), "bf": "0"}
         self._sound = self._add_sound(sound_rate, sound_channels) if sound_rate else None
 
     def _add_sound(self, rate: int, channels: int) -> Any:

@@ -57,8 +57,18 @@ def _header(file: BinaryIO, found: str) -> tuple[int, int, bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(file, formats=[found]) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
-            return image.width, image.height, turned
+            return image.width, image.height, _turned(image.info.get("exif"))
+
+
+def _turned(exif_bytes: object) -> bool:
+    # Not image.getexif(): for a PNG without EXIF it decodes all pixels to look behind them.
+    if not isinstance(exif_bytes, bytes):
+        return False
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(exif_bytes)
+    return exif.get(_EXIF_ORIENTATION) in _EXIF_TURNED
 
 
 def _reason(error: Exception) -> str:

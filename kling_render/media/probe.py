@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from kling_render.media import refusals
+from kling_render.media import limits, refusals
 from kling_render.media.child import Child, ChildError, ChildTimeoutError
 from kling_render.media.facts import Facts, ResultCheck, from_json, result_from_json
 from kling_render.media.refusals import Expected
@@ -26,10 +26,12 @@ _CHILD = "kling_render.media.probe_child"
 class Prober:
     """A few reader processes, started when first needed. Safe to use from several threads."""
 
-    def __init__(self, workers: int | None = None, wall_s: float = WALL_S, *, child_module: str = _CHILD) -> None:
+    def __init__(
+        self, workers: int | None = None, wall_s: float = WALL_S, *, command: Sequence[str] | None = None
+    ) -> None:
         self._workers = workers or max(1, min(4, os.cpu_count() or 1))
         self._wall_s = wall_s
-        self._children = [Child(child_module) for _ in range(self._workers)]
+        self._children = [Child(command or limits.command(_CHILD)) for _ in range(self._workers)]
         # Last in, first out: a single caller keeps using the one child that is warm already.
         self._idle: queue.LifoQueue[Child] = queue.LifoQueue()
         for child in self._children:

@@ -6,6 +6,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 
+from kling_render.media import limits
 from kling_render.media.child import Child, ChildError, ChildTimeoutError
 from kling_render.media.work import WorkError, part_path
 
@@ -36,7 +37,7 @@ def trim(
         "end": None if end is None else str(end),
         "keep_audio": keep_audio,
     }
-    child = Child(_CHILD)
+    child = Child(limits.command(_CHILD))
     try:
         problem = child.ask(question, timeout_s).get("problem")
     except ChildTimeoutError:

@@ -1,0 +1,108 @@
+"""Claim: a download is accepted only when it is whole, and a trimmed copy is exactly its window."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kling_render.media.facts import ClipFacts
+from kling_render.media.probe import Prober, verify_result
+from kling_render.media.trim import trim
+from kling_render.media.work import WorkError
+from tests.media import makers
+
+
+def test_a_whole_video_passes_with_its_length_and_sound(tmp_path: Path) -> None:
+    check = verify_result(makers.clip(tmp_path / "a.mp4", 1.0), 1.0)
+    assert (check.ok, check.problem, check.duration_s, check.has_audio) == (True, "", Decimal(1), True)
+    assert check.shorter_by_s == 0
+
+
+def test_a_shorter_result_passes_and_says_by_how_much(tmp_path: Path, prober: Prober) -> None:
+    check = prober.verify_result(makers.clip(tmp_path / "a.mp4", 1.0, sound=False), 2.5)
+    assert check.ok
+    assert check.shorter_by_s == Decimal("1.5")
+    assert check.has_audio is False
+
+
+def test_every_cut_of_a_result_fails(tmp_path: Path, prober: Prober) -> None:
+    whole = makers.clip(tmp_path / "a.mp4", 0.5).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    for size in (0, 4, 20, 100, len(whole) // 2, len(whole) - 1):
+        cut.write_bytes(whole[:size])
+        check = prober.verify_result(cut, 0.5)
+        assert not check.ok
+        assert check.problem
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b'{"message":"no"}', b"", b"\0\0\0\x10ftypisom\0\0\0\0"])
+def test_an_error_page_is_not_a_video(body: bytes, tmp_path: Path, prober: Prober) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(body)
+    assert not prober.verify_result(path, None).ok
+
+
+def test_zeroes_in_place_of_the_frames_fail(tmp_path: Path, prober: Prober) -> None:
+    whole = bytearray(makers.clip(tmp_path / "a.mp4", 1.0, sound=False).read_bytes())
+    at = whole.index(b"mdat") + 4
+    end = whole.index(b"moov") - 4 if whole.index(b"moov") > at else len(whole)
+    whole[at:end] = bytes(end - at)
+    (tmp_path / "a.mp4").write_bytes(whole)
+    assert not prober.verify_result(tmp_path / "a.mp4", 1.0).ok
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "seconds"),
+    [("0.5", "1.5", "1"), (None, "0.75", "0.75"), ("1.25", None, "0.75"), ("0.51", "1.53", "1.02")],
+)
+def test_a_trim_lasts_exactly_as_long_as_its_window(
+    start: str | None, end: str | None, seconds: str, tmp_path: Path, prober: Prober
+) -> None:
+    source = makers.clip(tmp_path / "a.mp4", 2.0, fps=24)
+    target = tmp_path / "b.mp4"
+    trim(source, target, start and Decimal(start), end and Decimal(end))  # type: ignore[arg-type]
+    facts = prober.probe(target, "clip")
+    assert isinstance(facts, ClipFacts)
+    assert abs(facts.duration_s - Decimal(seconds)) <= Decimal("0.0001")
+    assert facts.has_audio
+    assert facts.codec == "h264"
+    assert not target.with_name("b.mp4.part").exists()
+
+
+def test_a_trim_shows_the_frames_of_its_window(tmp_path: Path) -> None:
+    source = makers.clip(tmp_path / "a.mp4", 2.0, fps=20)
+    trim(source, tmp_path / "b.mp4", Decimal("0.5"), Decimal("1.5"))
+    all_frames, _ = makers.play(source)
+    frames, _ = makers.play(tmp_path / "b.mp4")
+    assert len(frames) == 20
+    for mine, theirs in zip(frames, all_frames[10:30], strict=True):
+        assert np.abs(mine.astype(int) - theirs).mean() < 3
+
+
+def test_a_trim_stands_upright_and_can_drop_the_sound(tmp_path: Path, prober: Prober) -> None:
+    source = makers.clip(tmp_path / "a.mov", 1.0, rotate=270, container="mov")
+    trim(source, tmp_path / "b.mp4", None, Decimal("0.5"), keep_audio=False)
+    facts = prober.probe(tmp_path / "b.mp4", "clip")
+    assert isinstance(facts, ClipFacts)
+    assert (facts.width, facts.height, facts.rotation, facts.has_audio) == (120, 160, 0, False)
+    # The stored block walks to the right; turned clockwise by 90 degrees it walks down.
+    frames, _ = makers.play(tmp_path / "b.mp4")
+    rows = [float(np.average(np.arange(160), weights=f.mean(axis=(1, 2)) - 39.0)) for f in (frames[0], frames[-1])]
+    assert rows[1] > rows[0] + 20
+
+
+def test_the_same_trim_gives_the_same_bytes(tmp_path: Path) -> None:
+    source = makers.clip(tmp_path / "a.mp4", 1.0)
+    for name in ("b.mp4", "c.mp4"):
+        trim(source, tmp_path / name, Decimal("0.2"), Decimal("0.8"))
+    assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "c.mp4").read_bytes()
+
+
+def test_a_trim_of_nothing_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    source = makers.clip(tmp_path / "a.mp4", 1.0)
+    with pytest.raises(WorkError, match="nothing lies between"):
+        trim(source, tmp_path / "b.mp4", Decimal(5), Decimal(6))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
