@@ -27,8 +27,7 @@ def routes(world: World, now: Now, saved: Saved) -> list[Route]:
         return json_answer(books(world, now()), now())
 
     async def show_faults(_: Request) -> Delivery:
-        kinds = {on: sorted(names) for on, names in KINDS.items()}
-        return json_answer({"faults": world.faults.plain(), "known": kinds}, now())
+        return json_answer({"faults": world.faults.plain(), "known": KINDS}, now())
 
     async def set_faults(request: Request) -> Delivery:
         body = await _json(request)

@@ -172,7 +172,7 @@ class BodyReader:
             value, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError):
             return False
-        if end == len(text):  # a number may go on
+        if text[end : end + 1] not in (",", "}", " ", "\t", "\n", "\r"):  # a number may go on
             return False
         self._take(len(text[:end].encode()))
         self.fields[self._key] = value

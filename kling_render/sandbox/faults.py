@@ -10,21 +10,54 @@ from typing import Any
 
 from kling_render.errors import UsageError, did_you_mean
 
-_ANSWERS = frozenset({"status", "lost", "drop", "delay", "cut", "html"})
-KINDS: Mapping[str, frozenset[str]] = {
-    # before acceptance: status, drop; after it: all others
-    "submit": _ANSWERS | {"status-after", "no-id"},
-    # decided when a submit is accepted
-    "generation": frozenset({"refusal", "upstream", "error", "slow", "never", "waiting", "overcharge"})
-    | {"no-usage", "no-usd", "log-late", "log-missing", "log-anonymous"},
-    "poll": _ANSWERS | {"waiting", "no-url", "wrong-id"},
+_ANSWERS = {
+    "status": "answer with the status code `status`; on a submit: without accepting it",
+    "lost": "do everything, then close the connection without a byte",
+    "drop": "close the connection without a byte; on a submit: without accepting it",
+    "delay": "do everything, answer `seconds` later",
+    "cut": "close the connection after `bytes` of the answer's body",
+    "html": "answer 200 with a page instead of JSON (or of the video)",
+}
+KINDS: Mapping[str, Mapping[str, str]] = {
+    "submit": _ANSWERS
+    | {
+        "status-after": "accept, then answer with the status code `status`",
+        "no-id": "accept, then answer 200 without an id in body or header",
+    },
+    # Decided when a submit is accepted.
+    "generation": {
+        "refusal": "fail as refused content",
+        "upstream": "fail as if the provider had broken down",
+        "error": "fail with `name` and `message`",
+        "slow": "take `seconds` longer",
+        "never": "run for ever",
+        "waiting": "report the undocumented status `waiting` for the first `seconds`",
+        "overcharge": "charge `factor` times the right amount",
+        "no-usage": "complete without telling the usage",
+        "no-usd": "complete telling credits only",
+        "log-late": "appear in the log `seconds` later",
+        "log-missing": "never appear in the log",
+        "log-anonymous": "appear in the log without the client request id",
+    },
+    "poll": _ANSWERS
+    | {
+        "waiting": "report the undocumented status `waiting`",
+        "no-url": "leave the video out",
+        "wrong-id": "report another id",
+    },
     "log": _ANSWERS,
     "billing": _ANSWERS,
     "catalogue": _ANSWERS,
     "metrics": _ANSWERS,
-    "cdn": _ANSWERS | {"expired", "corrupt", "no-range", "no-length"},
+    "cdn": _ANSWERS
+    | {
+        "expired": "refuse the link as run out",
+        "corrupt": "send damaged bytes",
+        "no-range": "ignore ranges",
+        "no-length": "tell no length and ignore ranges",
+    },
 }
-"""What can go wrong where; `docs/sandbox.md` explains each word."""
+"""Where something can go wrong → how → what that means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +165,8 @@ def rule_of(plain: Mapping[str, Any]) -> FaultRule:
         UsageError: an unknown field, or a value of the wrong form.
     """
     known = {field.name: str(field.type) for field in fields(FaultRule)}
+    if not isinstance(plain, Mapping):
+        raise UsageError(f"a fault is an object or a text, not {plain!r}")
     for name in plain:
         if name not in known:
             raise UsageError(f"a fault has no field '{name}'{did_you_mean(name, known)}", help=_one_of(known))

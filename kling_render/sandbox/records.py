@@ -103,7 +103,7 @@ class Generation:
 class Submitted:
     """One submit that arrived, accepted or not."""
 
-    number: int
+    number: int = 0
     at: float
     account: str | None
     request_id: str

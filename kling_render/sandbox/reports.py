@@ -7,10 +7,10 @@ import binascii
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from kling_render.sandbox import catalogue
+from kling_render.sandbox.query import BadQuery, choice, integer, many, moment, one
 from kling_render.sandbox.records import CREDITS_PER_USD, Answer, Call, Generation, Movement, Submitted, timestamp
 from kling_render.sandbox.spoil import spoiled
 from kling_render.sandbox.world import World, key_id, refusal, unauthorized
@@ -18,10 +18,6 @@ from kling_render.sandbox.world import World, key_id, refusal, unauthorized
 _LONGEST_WINDOW_S = 92 * 86_400
 _METRICS_WINDOW_S = 300
 _TYPES = ("PAYMENT", "BONUS", "REFUND", "ADJUSTMENT", "MODEL_USAGE", "CREDITS_EXPIRED", "INIT")
-
-
-class BadQuery(Exception):  # noqa: N818 - becomes a 400
-    """A query parameter that the API refuses."""
 
 
 def log(world: World, call: Call) -> Answer:
@@ -115,17 +111,17 @@ def _reads_too_often(world: World, call: Call) -> int:
 
 def _log_page(world: World, call: Call) -> dict[str, Any]:
     start, end = _window(call)
-    prefix = _one(call, "key_prefix")
+    prefix = one(call, "key_prefix")
     if prefix is not None and not (call.key or "").startswith(prefix):
         raise BadQuery("key_prefix: listing the requests of a different key requires a management key")
-    asked_models, statuses = _many(call, "model"), _many(call, "status")
+    asked_models, statuses = many(call, "model"), many(call, "status")
     if len(asked_models) > 50:
         raise BadQuery("model: expected at most 50 values")
     for status in statuses:
         if status not in ("succeeded", "failed"):
             raise BadQuery(f"status: invalid enum value, expected 'succeeded' | 'failed', received '{status}'")
-    limit = _integer(call, "limit", 50, 1, 100)
-    offset = _integer(call, "offset", 0, 0, 10**9)
+    limit = integer(call, "limit", 50, 1, 100)
+    offset = integer(call, "offset", 0, 0, 10**9)
     found = [
         record
         for record in _log_records(world, call)
@@ -196,13 +192,13 @@ def _is_model(full: str, asked: Sequence[str]) -> bool:
 
 
 def _window(call: Call) -> tuple[float, float]:
-    period, start, end = (_one(call, name) for name in ("period", "start", "end"))
+    period, start, end = (one(call, name) for name in ("period", "start", "end"))
     if period is not None and (start is not None or end is not None):
         raise BadQuery("period: provide either period or start and end, not both")
     if (start is None) != (end is None):
         raise BadQuery("start and end must be used together")
     if start is not None and end is not None:
-        first, last = _moment("start", start), _moment("end", end)
+        first, last = moment("start", start), moment("end", end)
         if last < first:
             raise BadQuery("end: must not be earlier than start")
     else:
@@ -225,14 +221,14 @@ def _visible(world: World, movement: Movement, now: float) -> bool:
 
 
 def _movements_page(world: World, call: Call, account: str) -> dict[str, Any]:
-    direction = _choice(call, "direction", ("TOPUP", "CHARGE"))
-    kind = _choice(call, "type", _TYPES)
-    since, until = _one(call, "from"), _one(call, "to")
-    first = _moment("from", since) if since is not None else 0.0
-    last = _moment("to", until) if until is not None else float("inf")
+    direction = choice(call, "direction", ("TOPUP", "CHARGE"))
+    kind = choice(call, "type", _TYPES)
+    since, until = one(call, "from"), one(call, "to")
+    first = moment("from", since) if since is not None else 0.0
+    last = moment("to", until) if until is not None else float("inf")
     if last <= first:
         raise BadQuery("to: must be later than from")
-    limit = _integer(call, "limit", 50, 1, 100)
+    limit = integer(call, "limit", 50, 1, 100)
     before = _cursor(call)
     rows = [
         m
@@ -267,7 +263,7 @@ def make_cursor(last: Movement) -> str:
 
 
 def _cursor(call: Call) -> tuple[float, int] | None:
-    given = _one(call, "cursor")
+    given = one(call, "cursor")
     if given is None:
         return None
     try:
@@ -302,42 +298,3 @@ def _durations(world: World, now: float, aliases: Sequence[str]) -> list[dict[st
             }
             listed.append({"alias": name, "endpoint": catalogue.VIDEO_ENDPOINT, "metrics": {"duration_ms": quantiles}})
     return listed
-
-
-# -- query parameters ---------------------------------------------------------------------------------------------
-
-
-def _many(call: Call, name: str) -> list[str]:
-    return [value for key, value in call.query if key == name]
-
-
-def _one(call: Call, name: str) -> str | None:
-    values = _many(call, name)
-    if len(values) > 1:
-        raise BadQuery(f"{name}: expected one value, received {len(values)}")
-    return values[0] if values else None
-
-
-def _choice(call: Call, name: str, choices: Sequence[str]) -> str | None:
-    value = _one(call, name)
-    if value is not None and value not in choices:
-        expected = " | ".join(f"'{choice}'" for choice in choices)
-        raise BadQuery(f"{name}: invalid enum value, expected {expected}, received '{value}'")
-    return value
-
-
-def _integer(call: Call, name: str, default: int, least: int, most: int) -> int:
-    value = _one(call, name)
-    if value is None:
-        return default
-    if not re.fullmatch(r"[0-9]{1,10}", value) or not least <= int(value) <= most:
-        raise BadQuery(f"{name}: expected an integer from {least} to {most}, received '{value}'")
-    return int(value)
-
-
-def _moment(name: str, text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadQuery(f"{name}: expected ISO-8601, received '{text}'") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -78,9 +78,9 @@ class MediaSink:
             self._decode(raw)
             return
         self._head += raw
+        self._begin()
         if len(self._head) > _LINK_LIMIT:
             raise Malformed("a link of more than 64 KiB")
-        self._begin()
 
     def finish(self) -> Upload | str:
         """The decoded upload, or the text as it was."""
@@ -136,7 +136,8 @@ class MediaSink:
             self._problem = f"the base64 text is damaged: {error}"
             return
         self._ended = len(data) < whole // 4 * 3
-        self._first = self._first or data[:16]
+        if len(self._first) < 16:
+            self._first = (self._first + data)[:16]
         self._hash.update(data)
         self._size += len(data)
         if self._arrived is not None:

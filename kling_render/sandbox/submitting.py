@@ -51,7 +51,7 @@ def submit(world: World, call: Call, fields: Mapping[str, Any] | None, problem: 
 def broken_off(world: World, call: Call, received: int) -> None:
     """A submit whose body never arrived completely: nothing is accepted."""
     world.requests["submit"] += 1
-    note = _note(world, call, world.account_of(call), {})
+    note = _note(call, world.account_of(call), {})
     world.keep_submit(replace(note, problem=f"the connection ended after {received} bytes of the body"))
 
 
@@ -208,7 +208,8 @@ def _entered(
     body = answer.body if isinstance(answer.body, Mapping) else {}
     world.keep_submit(
         replace(
-            _note(world, call, account, fields),
+            _note(call, account, fields),
+            request_id=dict(answer.headers).get("x-request-id", ""),
             accepted=generation is not None,
             generation_id=generation.id if generation else None,
             status=None if answer.lost else answer.status,
@@ -219,15 +220,14 @@ def _entered(
     return answer
 
 
-def _note(world: World, call: Call, account: str | None, fields: Mapping[str, Any]) -> Submitted:
+def _note(call: Call, account: str | None, fields: Mapping[str, Any]) -> Submitted:
     stored = client_request_id(call.client_request_id)
     media = {name: _digest(value) for name, value in fields.items() if isinstance(value, Upload)}
     return Submitted(
-        number=len(world.submits) + 1,
         at=call.now,
         account=account,
         key_id=key_id(call.key) if call.key else None,
-        request_id=world.new_id(24),
+        request_id="",
         client_request_id=stored,
         dropped_client_request_id=call.client_request_id if stored is None else None,
         image_sha256=media.get("image_url"),

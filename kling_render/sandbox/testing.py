@@ -48,7 +48,7 @@ class Sandbox:
         self.config(clock_offset_s=offset + seconds)
 
     def reset(self) -> None:
-        """Forget everything but the settings."""
+        """As at the start, without any faults; only ids never come back."""
         self._ask("POST", "/sandbox/reset")
 
     def stop(self) -> None:

@@ -48,8 +48,7 @@ class World:
         #: Grows with every reset, so that ids never come back.
         self.epoch = 0
         self._journal = journal
-        #: The settings of this start.
-        self._start = settings.plain()
+        self._given = settings
         self._clear()
 
     def _clear(self) -> None:
@@ -165,7 +164,8 @@ class World:
         self._journal("generation", generation.id, asdict(generation))
 
     def keep_submit(self, submitted: Submitted) -> None:
-        """Enter a submit into the books."""
+        """Enter a submit into the books; its number is given here."""
+        submitted = replace(submitted, number=len(self.submits) + 1)
         self.submits.append(submitted)
         self._journal("submit", str(submitted.number), asdict(submitted))
         self.keep_counts()
@@ -180,7 +180,7 @@ class World:
         if self._journal is no_journal:
             return
         meta = {"ids": self._ids, "epoch": self.epoch, "seed": self.seed, "faults": self.faults.plain()}
-        self._journal("meta", "world", {**meta, "start": self._start, "settings": self.settings.plain()})
+        self._journal("meta", "world", {**meta, "start": self._given.plain(), "settings": self.settings.plain()})
 
     # -- administration -----------------------------------------------------------------------------------------
 
@@ -210,10 +210,10 @@ class World:
         self.keep_counts()
 
     def reset(self) -> None:
-        """Forget everything but the settings; ids never come back."""
-        epoch = self.epoch + 1
+        """As at the start, without any faults; only ids never come back."""
         self._clear()
-        self.epoch = epoch
+        self.epoch += 1
+        self.settings = self._given
         self._journal("reset", "", {})
         self.keep_counts()
 
@@ -222,7 +222,7 @@ class World:
         for meta in records.get("meta", []):
             self.seed, self.epoch, self._ids = meta["seed"], meta["epoch"], meta["ids"]
             # A setting that was given anew at this start holds; the others go on as they were.
-            given, start, last = self._start, meta["start"], meta["settings"]
+            given, start, last = self._given.plain(), meta["start"], meta["settings"]
             self.settings = self.settings.changed({n: last[n] for n in last if given[n] == start.get(n)})
             self.faults = FaultBook(self.seed)
             self.faults.restore(meta["faults"])
