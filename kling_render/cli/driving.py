@@ -39,7 +39,7 @@ class Several:
 
 @contextmanager
 def display(
-    invocation: Invocation, watchers: Several, plan: Plan, clock: Clock, events: str | None
+    invocation: Invocation, watchers: Several, plan: Plan | None, clock: Clock, events: str | None
 ) -> Iterator[EventWriter | None]:
     """While inside, the run is shown: live on a terminal, as plain lines in a pipe, as events where asked."""
     with ExitStack() as stack:
@@ -47,7 +47,7 @@ def display(
         if events is not None:
             writer = EventWriter(stack.enter_context(_stream(events)), clock.now)
             watchers.watchers.append(writer)
-        if sys.stderr.isatty() and not invocation.quiet and not invocation.verbose:
+        if plan is not None and sys.stderr.isatty() and not invocation.quiet and not invocation.verbose:
             from rich.console import Console
 
             from kling_render.cli.progress_live import LiveProgress
