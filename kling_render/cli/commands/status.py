@@ -1,0 +1,76 @@
+"""`kling-render status`."""
+
+from __future__ import annotations
+
+import statistics
+
+import click
+
+from kling_render.cli.invocation import Invocation, global_options
+from kling_render.cli.status_table import Money, Status, status_document, status_text
+from kling_render.lifecycle.records import Attempt, Cap
+from kling_render.shotlist.records import Project
+from kling_render.store.opening import Store
+from kling_render.workspace.running import caps
+
+_RECENT = 50
+
+
+@click.command("status")
+@click.argument("select", nargs=-1)
+@global_options
+def command(invocation: Invocation, select: tuple[str, ...]) -> int:
+    """Show jobs by state, failures with their remedy, and money spent, held and left. Sends nothing.
+
+    \b
+    Examples:
+      kling-render status
+      kling-render status state:failed --json
+    """
+    settings = invocation.settings()
+    with invocation.open_store(settings) as store:
+        workspace = invocation.workspace(settings, store)
+        project = workspace.compile()
+        digests = workspace.digests(project.folder)
+        plan = workspace.plan(project, workspace.inspect(project, digests), digests, select, lookup=False).plan
+        now = workspace.clock.now()
+        limits = caps(settings, project.budget, folder=project.folder, run_id="", now=now, max_usd=None)
+        money = [_money(store, plan.namespace, cap) for cap in (_whole(project), *limits)]
+        typical = _typical_s(store, plan.namespace)
+    status = Status(plan=plan, money=money, now=now, typical_s=typical)
+    invocation.show_warnings(workspace.warnings)
+    if invocation.as_json:
+        invocation.document(status_document(status))
+    else:
+        click.echo(status_text(status, verbose=invocation.verbose), nl=False)
+    return 0
+
+
+def _whole(project: Project) -> Cap:
+    """Everything the project ever cost, without a limit."""
+    return Cap(name="this project", limit=-1, project_folder=str(project.folder))
+
+
+def _money(store: Store, namespace: str, cap: Cap) -> Money:
+    with store.ledger.reading() as ledger:
+        spent = ledger.spent(namespace, cap.project_folder, cap.since)
+    return Money(
+        name=cap.name,
+        charged=spent.charged,
+        held=spent.held,
+        in_doubt=spent.in_doubt,
+        limit=None if cap.limit < 0 else cap.limit,
+        unpriced=spent.unpriced,
+    )
+
+
+def _typical_s(store: Store, namespace: str) -> float | None:
+    """How long the newest generations took, in the middle."""
+    with store.ledger.reading() as ledger:
+        ended = [a for a in ledger.latest(namespace).values() if a.ready_at and a.accepted_at]
+    newest = sorted(ended, key=lambda attempt: attempt.ready_at or 0.0)[-_RECENT:]
+    return statistics.median([_took(attempt) for attempt in newest]) if newest else None
+
+
+def _took(attempt: Attempt) -> float:
+    return (attempt.ready_at or 0.0) - (attempt.accepted_at or 0.0)
