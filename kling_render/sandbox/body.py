@@ -165,12 +165,13 @@ class BodyReader:
 
     def _other(self) -> bool:
         """A number, a word or something nested: rare and small, so read again whenever more arrives."""
-        if len(self._held) > _NESTED_LIMIT:
-            raise Malformed(f"cannot read the value of '{self._key}'")
+        # A network read may bring much more than this value: only the part it may fill is looked at.
+        text = self._held[:_NESTED_LIMIT].decode("utf-8", "ignore")
         try:
-            text = self._held.decode()
             value, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError):
+            if len(self._held) >= _NESTED_LIMIT:
+                raise Malformed(f"cannot read the value of '{self._key}'") from None
             return False
         if text[end : end + 1] not in (",", "}", " ", "\t", "\n", "\r"):  # a number may go on
             return False
