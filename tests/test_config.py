@@ -222,7 +222,7 @@ def test_a_value_that_cannot_be_is_refused(home: Home, name: str, value: str) ->
     """From the environment and from a flag alike, with what is expected."""
     variable = f"KLING_RENDER_{name.upper()}"
     assert f"{name} from {variable}: expected" in home.refused({variable: value})
-    assert f"{name} from --{name.replace('_', '-')}: expected" in home.refused(**{name: value})
+    assert f"{name} from --{name.replace('_', '-')}: expected" in home.refused(**dict[str, Any]({name: value}))
 
 
 @pytest.mark.parametrize(
