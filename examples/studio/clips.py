@@ -38,10 +38,10 @@ class Clip:
 
 
 CLIPS = (
-    Clip("street-dance/clips/wave.mp4", wave, Fraction(4), 24, 90, (432, 768)),
-    Clip("street-dance/clips/spin.mp4", spin, Fraction(9, 2), 30, 112, (432, 768)),
+    Clip("street-dance/clips/wave.mp4", wave, Fraction(4), 24, 90, (432, 768), 0.68),
+    Clip("street-dance/clips/spin.mp4", spin, Fraction(9, 2), 30, 112, (432, 768), 0.6),
     Clip("street-dance/clips/dance.mp4", dance, Fraction(6), 30, 120, (768, 432), 0.82),
-    Clip("minimal/clips/wave.mp4", wave, Fraction(7, 2), 24, 90, crf=31),
+    Clip("minimal/clips/wave.mp4", wave, Fraction(7, 2), 24, 90, (360, 640), 0.68, crf=31),
     Clip("minimal/clips/walk.mp4", stroll, Fraction(7, 2), 24, 100, (640, 360), 0.78, crf=31),
 )
 

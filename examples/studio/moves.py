@@ -19,8 +19,8 @@ def _ease(x: float) -> float:
 def wave(t: float) -> tuple[float, Pose]:
     """A friendly wave, weight going from foot to foot."""
     sway = _swing(t, 1.333)
-    up = _ease(t / 0.6)
-    right = (0.35 + 1.15 * up, 0.25 + 2.7 * up + 0.55 * up * _swing(t, 0.58))
+    up, forearm = _ease((t - 0.1) / 0.6), _ease(t / 0.4)
+    right = (0.35 + 1.05 * up, 0.25 + 2.75 * forearm + 0.5 * up * _swing(t, 0.58))
     return 0.5 + 0.04 * sway, Pose(
         hip=(0.012 * sway, 0.42 + 0.01 * abs(_swing(t, 1.333, 0.25))),
         lean=0.07 * sway,

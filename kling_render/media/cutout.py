@@ -44,9 +44,11 @@ def _plain_background(picture: Image.Image) -> Image.Image | None:
         return None
     alike = np.abs(pixels - colour).max(axis=2) < _SAME_COLOUR
     outside = _reachable_from_border(alike)
-    # Between the legs the background is enclosed; higher up such a spot rather belongs to the figure.
-    legs = len(pixels) * 55 // 100
-    outside[legs:] |= np.abs(pixels[legs:] - colour).max(axis=2) < _EQUAL_COLOUR
+    # Between legs and under arms the background is enclosed; higher up such a spot rather belongs to the face.
+    legs = len(pixels) * 35 // 100
+    equal = Image.fromarray((np.abs(pixels - colour).max(axis=2) < _EQUAL_COLOUR).astype(np.uint8) * 255)
+    patches = np.asarray(equal.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.MaxFilter(7))) > 0
+    outside[legs:] |= patches[legs:]
     if not 0.1 < outside.mean() < 0.97:
         return None
     alpha = Image.fromarray(np.where(outside, 0, 255).astype(np.uint8))

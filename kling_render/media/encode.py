@@ -44,6 +44,7 @@ class Mp4Writer:
         codec.thread_count = 2
         # Without B-frames the stored length is exactly the sum of what is shown.
         codec.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(rate * 2))), "bf": "0"}
+        self._durations: dict[int, int] = {}
         self._sound = self._add_sound(sound_rate, sound_channels) if sound_rate else None
 
     def _add_sound(self, rate: int, channels: int) -> Any:
@@ -58,7 +59,7 @@ class Mp4Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._container.mux(self._video.encode(None))
+            self._store(None)
         self._container.close()
         if error is None:
             with self._path.open("rb+") as file:
@@ -70,7 +71,15 @@ class Mp4Writer:
 
         frame = VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.pts, frame.duration, frame.time_base = start, end - start, Fraction(1, TICKS)
-        self._container.mux(self._video.encode(frame))
+        self._durations[start] = end - start
+        self._store(frame)
+
+    def _store(self, frame: Any) -> None:
+        for packet in self._video.encode(frame):
+            # The encoder assumes the average duration; the last one decides how long the file lasts.
+            assert packet.pts is not None
+            packet.duration = self._durations.pop(packet.pts)
+            self._container.mux(packet)
 
     def play(self, track: NDArray[np.float32], rate: int) -> None:
         """Add the whole sound: channels × samples."""
