@@ -70,7 +70,7 @@ def test_without_any_source_the_defaults_hold(home: Home) -> None:
     assert (settings.poll_seconds, settings.absence_seconds) == (15.0, 3600.0)
     assert (settings.jobs, settings.retries, settings.max_jobs) == (8, 2, 100_000)
     assert (settings.budget_total_usd, settings.budget_per_day_usd, settings.max_usd) == (None, None, None)
-    assert (settings.watch_per_save_usd, settings.watch_per_hour_usd) == (5, 15)
+    assert (settings.watch_per_save_usd, settings.watch_per_hour_usd) == (Decimal(5), Decimal(15))
     assert settings.store == home.home / ".local/share/kling-render/store"
     assert (settings.key, settings.provider, settings.input_roots, settings.color) == (None, None, (), "auto")
     assert set(settings.origins.values()) == {"default"}
