@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from kling_render.sandbox import admin, cdn, polling, reports, submitting
 from kling_render.sandbox.body import BodyReader, Malformed, TextSink
+from kling_render.sandbox.faults import FaultRule
 from kling_render.sandbox.records import Answer, Call
 from kling_render.sandbox.results import Results
 from kling_render.sandbox.spool import MediaSink, Spool
@@ -85,17 +86,21 @@ def build_app(world: World, now: Now, spool: Spool, results: Results, saved: Cal
 async def _submitted(request: Request, world: World, now: Now, spool: Spool) -> tuple[Answer, float]:
     """Read a submit to its last byte, whatever is wrong with it, then let the world decide."""
     limit = world.settings.body_limit
+    rule = world.hit("upload", request.headers.get("x-client-request-id", ""))
+    if rule is not None and rule.kind == "status":
+        at = now()
+        return submitting.turned_away(world, call_of(request, at), rule), at
     received, problem = 0, ""
     reader = BodyReader(lambda field: _sink(field, spool))
     try:
         async for chunk in request.stream():
             received += len(chunk)
+            if rule is not None and received >= rule.bytes:
+                return _broken_off(request, world, now(), received, rule)
             if received <= limit and not problem:
                 problem = _fed(reader, chunk)
     except ClientDisconnect:
-        at = now()
-        submitting.broken_off(world, call_of(request, at), received)
-        return Answer(status=400, body=None, lost=True), at
+        return _broken_off(request, world, now(), received, None)
     at = now()
     call = call_of(request, at)
     if received > limit:
@@ -105,6 +110,13 @@ async def _submitted(request: Request, world: World, now: Now, spool: Spool) -> 
     except Malformed as malformed:
         fields, problem = None, str(malformed)
     return submitting.submit(world, call, fields, problem), at
+
+
+def _broken_off(
+    request: Request, world: World, at: float, received: int, rule: FaultRule | None
+) -> tuple[Answer, float]:
+    submitting.broken_off(world, call_of(request, at), received, rule)
+    return Answer(status=400, body=None, lost=True, reset=rule is not None and rule.reset), at
 
 
 def _fed(reader: BodyReader, chunk: bytes) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from kling_render.sandbox.polling import status_of
-from kling_render.sandbox.records import CREDITS_PER_USD
+from kling_render.sandbox.records import CREDITS_PER_USD, plain
 from kling_render.sandbox.world import World
 
 FORMAT = "kling-render.sandbox-books/1"
@@ -40,13 +39,13 @@ def books(world: World, now: float) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "now": now,
-        "submits": [asdict(s) for s in world.submits],
+        "submits": [plain(s) for s in world.submits],
         "generations": [
-            {**asdict(g), "status": status_of(g, now), "polls": world.polls[g.id]} for g in world.generations.values()
+            {**plain(g), "status": status_of(g, now), "polls": world.polls[g.id]} for g in world.generations.values()
         ],
-        "charges": [asdict(m) for m in charges],
-        "movements": [asdict(m) for m in world.movements],
-        "cdn": [asdict(d) for d in world.downloads],
+        "charges": [plain(m) for m in charges],
+        "movements": [plain(m) for m in world.movements],
+        "cdn": [plain(d) for d in world.downloads],
         "polls": world.polls.total(),
         "requests": dict(world.requests),
         "accepted": dict(accepted),

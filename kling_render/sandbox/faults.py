@@ -24,6 +24,11 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "status-after": "accept, then answer with the status code `status`",
         "no-id": "accept, then answer 200 without an id in body or header",
     },
+    # While a submit's body is on its way; nothing is accepted.
+    "upload": {
+        "status": "answer with the status code `status` before the body is read",
+        "cut": "close the connection after `bytes` of the body",
+    },
     # Decided when a submit is accepted.
     "generation": {
         "refusal": "fail as refused content",

@@ -1,4 +1,7 @@
-"""Keeps a world in a folder, so that it outlives its process: every change is there before the answer leaves."""
+"""Keeps a world in a folder, so that it outlives its process: every change is there before the answer leaves.
+
+Counts of requests and polls, and the limits on their rate, start anew.
+"""
 
 from __future__ import annotations
 

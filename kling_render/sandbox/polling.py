@@ -30,7 +30,7 @@ def poll(world: World, call: Call) -> Answer:
         return spoiled(world, call, refusal(world, call, 404, "Generation not found."), rule)
     world.polls[generation_id] += 1
     body = _state(world, call, generation)
-    answer = Answer(status=200, body=body, headers=(("x-inference-id", generation_id),))
+    answer = Answer(status=200, body=body)
     return _spoiled_poll(world, call, answer, rule)
 
 

@@ -151,6 +151,11 @@ class Download:
     generation_id: str | None = None
 
 
+def plain(record: Any) -> dict[str, Any]:
+    """A record as JSON values (shallow: nothing here is changed in place)."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
 def timestamp(at: float) -> str:
     """`2026-08-17T10:00:00.000Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

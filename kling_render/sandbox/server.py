@@ -27,9 +27,23 @@ def serve(config: SandboxConfig, on_ready: Callable[[str], None], *, until_stdin
         UsageError: the address cannot be used.
         StoreFault: the state's folder cannot be used.
     """
+    _allow_many_connections()
     listener = _listen(config.host, config.port)
     with contextlib.closing(listener), _folder(config) as folder:
         asyncio.run(_serve(config, listener, folder, on_ready, until_stdin_ends))
+
+
+def _allow_many_connections() -> None:
+    """A thousand callers at once need more than the usual 1,024 open files."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    wanted, (soft, hard) = 8192, resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < room:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (room, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -111,11 +125,11 @@ async def _serve(
             timeout_graceful_shutdown=1,
         )
     )
-    _stop_on_signals(server)
     if until_stdin_ends:
         _stop_with_stdin(server)
     try:
-        await server.serve([listener])
+        with _stopping_on_signals(server):
+            await server.serve([listener])
     finally:
         await results.close()
         if keeping is not None:
@@ -146,15 +160,21 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _stop_on_signals(server: Any) -> None:
+@contextlib.contextmanager
+def _stopping_on_signals(server: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
+        yield
         return
 
     def stop(*_: Any) -> None:
         server.should_exit = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop_with_stdin(server: Any) -> None:

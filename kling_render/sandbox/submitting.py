@@ -11,7 +11,7 @@ from typing import Any
 from kling_render.sandbox.catalogue import credits_for
 from kling_render.sandbox.faults import FaultRule
 from kling_render.sandbox.records import Answer, Call, Generation, Submitted, Upload
-from kling_render.sandbox.spoil import spoiled, with_body, without_header
+from kling_render.sandbox.spoil import error_answer, spoiled, with_body, without_header
 from kling_render.sandbox.validate import Checked, check, client_request_id, described
 from kling_render.sandbox.world import World, key_id, refusal, unauthorized
 
@@ -48,11 +48,19 @@ def submit(world: World, call: Call, fields: Mapping[str, Any] | None, problem: 
     return _entered(world, call, account, given, answer, rule=rule, generation=generation)
 
 
-def broken_off(world: World, call: Call, received: int) -> None:
+def broken_off(world: World, call: Call, received: int, rule: FaultRule | None = None) -> None:
     """A submit whose body never arrived completely: nothing is accepted."""
     world.requests["submit"] += 1
-    note = _note(call, world.account_of(call), {})
+    note = replace(_note(call, world.account_of(call), {}), fault=rule.kind if rule else "")
     world.keep_submit(replace(note, problem=f"the connection ended after {received} bytes of the body"))
+
+
+def turned_away(world: World, call: Call, rule: FaultRule) -> Answer:
+    """A submit that is answered before its body was read."""
+    world.requests["submit"] += 1
+    answer = error_answer(world, call, rule)
+    answer = replace(answer, headers=(*answer.headers, ("connection", "close")))
+    return _entered(world, call, world.account_of(call), {}, answer, rule=rule)
 
 
 def too_large(world: World, call: Call, limit: int) -> Answer:

@@ -13,7 +13,7 @@ import random
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from kling_render.sandbox.config import WorldSettings
@@ -26,6 +26,7 @@ from kling_render.sandbox.records import (
     Generation,
     Movement,
     Submitted,
+    plain,
     timestamp,
 )
 
@@ -115,7 +116,7 @@ class World:
         """Book a movement of money; its number is given here."""
         movement = replace(movement, number=len(self.movements) + 1)
         self._book(movement)
-        self._journal("movement", str(movement.number), asdict(movement))
+        self._journal("movement", str(movement.number), plain(movement))
 
     def _book(self, movement: Movement) -> None:
         signed = movement.credits if movement.direction == "TOPUP" else -movement.credits
@@ -161,19 +162,19 @@ class World:
     def keep_generation(self, generation: Generation) -> None:
         """Store a generation's new state."""
         self.generations[generation.id] = generation
-        self._journal("generation", generation.id, asdict(generation))
+        self._journal("generation", generation.id, plain(generation))
 
     def keep_submit(self, submitted: Submitted) -> None:
         """Enter a submit into the books; its number is given here."""
         submitted = replace(submitted, number=len(self.submits) + 1)
         self.submits.append(submitted)
-        self._journal("submit", str(submitted.number), asdict(submitted))
+        self._journal("submit", str(submitted.number), plain(submitted))
         self.keep_counts()
 
     def keep_download(self, download: Download) -> None:
         """Enter a request to the CDN into the books."""
         self.downloads.append(download)
-        self._journal("download", str(len(self.downloads)), asdict(download))
+        self._journal("download", str(len(self.downloads)), plain(download))
 
     def keep_counts(self) -> None:
         """Store ids used and occasions counted."""
@@ -226,12 +227,12 @@ class World:
             self.settings = self.settings.changed({n: last[n] for n in last if given[n] == start.get(n)})
             self.faults = FaultBook(self.seed)
             self.faults.restore(meta["faults"])
-        for plain in records.get("movement", []):
-            self._book(Movement(**plain))
-        for plain in records.get("generation", []):
-            self._take_on(Generation(**{**plain, "faults": tuple(plain["faults"])}))
-        self.submits = [Submitted(**plain) for plain in records.get("submit", [])]
-        self.downloads = [Download(**plain) for plain in records.get("download", [])]
+        for kept in records.get("movement", []):
+            self._book(Movement(**kept))
+        for kept in records.get("generation", []):
+            self._take_on(Generation(**{**kept, "faults": tuple(kept["faults"])}))
+        self.submits = [Submitted(**kept) for kept in records.get("submit", [])]
+        self.downloads = [Download(**kept) for kept in records.get("download", [])]
 
     # -- result links -------------------------------------------------------------------------------------------
 

@@ -30,6 +30,21 @@ def test_a_dropped_submit_is_not_accepted(caller: Caller) -> None:
     assert caller.sandbox.books()["accepted"] == {}
 
 
+def test_an_upload_may_be_cut_in_its_middle(caller: Caller) -> None:
+    caller.sandbox.faults("upload:cut,bytes=1000,reset=true")
+    with pytest.raises(httpx.TransportError):
+        caller.submit(CLIENT_ID)
+    submit = caller.sandbox.books()["submits"][0]
+    assert (submit["accepted"], submit["fault"], submit["client_request_id"]) == (False, "cut", CLIENT_ID)
+
+
+def test_an_upload_may_be_answered_before_it_is_read(caller: Caller) -> None:
+    caller.sandbox.faults("upload:status,status=413")
+    answer = caller.submit()
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+    assert caller.sandbox.books()["generations"] == []
+
+
 @pytest.mark.parametrize(("kind", "accepted"), [("status", 0), ("status-after", 1)])
 def test_a_5xx_comes_before_or_after_acceptance(caller: Caller, kind: str, accepted: int) -> None:
     caller.sandbox.faults(f"submit:{kind},status=502,html=true")
