@@ -21,7 +21,7 @@ def wave(t: float) -> tuple[float, Pose]:
     sway = _swing(t, 1.333)
     up, forearm = _ease((t - 0.1) / 0.6), _ease(t / 0.4)
     right = (0.35 + 1.05 * up, 0.25 + 2.75 * forearm + 0.5 * up * _swing(t, 0.58))
-    return 0.5 + 0.04 * sway, Pose(
+    return 0.465 + 0.04 * sway, Pose(
         hip=(0.012 * sway, 0.42 + 0.01 * abs(_swing(t, 1.333, 0.25))),
         lean=0.07 * sway,
         left_foot=(-0.115, 0.0),
