@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
+
+_PACKAGE = Path(__file__).resolve().parent
+# Not importlib.resources: importing it takes longer than everything else here.
+_FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 
 def load(name: str) -> dict[str, Any]:
@@ -14,13 +17,10 @@ def load(name: str) -> dict[str, Any]:
     Raises:
         FileNotFoundError: there is no schema of that name.
     """
-    schema: dict[str, Any] = json.loads(read(name))
+    schema: dict[str, Any] = json.loads(path(name).read_bytes())
     return schema
 
 
-def read(name: str) -> bytes:
-    """A schema's bytes by its file name."""
-    packaged = resources.files("kling_render") / "schemas" / name
-    if packaged.is_file():
-        return packaged.read_bytes()
-    return (Path(__file__).resolve().parent.parent / "schemas" / name).read_bytes()
+def path(name: str) -> Path:
+    """Where the schema lies."""
+    return next((folder / name for folder in _FOLDERS if (folder / name).is_file()), _FOLDERS[-1] / name)

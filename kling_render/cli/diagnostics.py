@@ -14,7 +14,7 @@ from typing import Any
 from kling_render.errors import Diagnostic, Place
 
 _TAB = 4
-#: How many columns of a line are shown at most.
+#: How many characters of a line are shown at most.
 _WINDOW = 160
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _RED, _YELLOW, _BLUE, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"
@@ -96,16 +96,16 @@ def _excerpt(place: Place, gutter: int, paint: Any, style: str) -> list[str]:
 
 def _window(place: Place) -> tuple[str, int, int]:
     """The line as it is shown, and where in it the caret begins and how wide it is, in columns of a terminal."""
-    cells = [_cell(char) for char in place.text]
-    at = max(0, min(place.column - 1, len(cells)))
-    first, last = 0, len(cells)
-    if sum(width for _, width in cells) > _WINDOW:
-        first = max(0, at - _WINDOW // 3)
-        last = min(len(cells), first + _WINDOW)
-    shown = "".join(text for text, _ in cells[first:last]).rstrip()
-    shown = ("…" if first else "") + shown + ("…" if last < len(cells) else "")
-    start = sum(width for _, width in cells[first:at]) + (1 if first else 0)
-    marked = cells[at : min(at + max(1, place.width), last)]
+    at = max(0, min(place.column - 1, len(place.text)))
+    first, last = 0, len(place.text)
+    if last > _WINDOW:
+        first = max(0, min(at, last) - _WINDOW // 3)
+        last = min(last, first + _WINDOW)
+    cells = [_cell(char) for char in place.text[first:last]]
+    shown = "".join(text for text, _ in cells).rstrip()
+    shown = ("…" if first else "") + shown + ("…" if last < len(place.text) else "")
+    start = sum(width for _, width in cells[: at - first]) + (1 if first else 0)
+    marked = cells[at - first : at - first + max(1, place.width)]
     return shown, start, max(1, sum(width for _, width in marked))
 
 

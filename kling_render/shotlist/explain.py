@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kling_render.errors import Diagnostic, Place, did_you_mean, nearest
-from kling_render.shotlist.names import slug
+from kling_render.shotlist.names import SLUG_PATTERN, slug
 from kling_render.shotlist.scalars import YAML11_BOOLEANS, resolve
 from kling_render.shotlist.schema import Schema
 from kling_render.shotlist.tree import Node
@@ -74,7 +74,7 @@ def problems_of(root: Node, schema: Schema, pointer: str = "#") -> list[Diagnost
 def _explained(root: Node, error: Any, schema: Schema) -> Iterable[Diagnostic]:
     node = _walk(root, error.absolute_path)
     if "propertyNames" in list(error.absolute_schema_path)[-2:]:
-        return [_bad_name(node, str(error.instance), error.schema)]
+        return [_not_an_id(str(error.instance), error.schema, node.key_place(str(error.instance)))]
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ()))
         fields = schema.document["$defs"]["defaults"]["properties"] if node is root else {}
@@ -91,11 +91,10 @@ def _walk(root: Node, path: Iterable[str | int]) -> Node:
     return node
 
 
-def _bad_name(node: Node, name: str, part: Mapping[str, Any]) -> Diagnostic:
-    title = part.get("title", "a name")
+def _not_an_id(name: str, part: Mapping[str, Any], place: Place) -> Diagnostic:
     better = slug(name)
     hint = f"write {better}" if better and better != name else ""
-    return Diagnostic("KR0113", f"{quoted(name)} is not {title}", node.key_place(name), hint)
+    return Diagnostic("KR0113", f"{quoted(name)} is not {part.get('title', 'a name')}", place, hint)
 
 
 def _unknown(node: Node, key: str, known: list[str], shot_fields: Mapping[str, Any]) -> Diagnostic:
@@ -122,6 +121,8 @@ def _missing(node: Node, name: str, part: Mapping[str, Any]) -> Diagnostic:
 
 
 def _wrong(node: Node, part: Mapping[str, Any]) -> Diagnostic:
+    if part.get("pattern") == SLUG_PATTERN and isinstance(node.value, str):
+        return _not_an_id(node.value, part, node.place)
     choices = part.get("enum", [part["const"]] if "const" in part else [])
     shown = [str(choice) for choice in choices if choice is not None]
     got = described(node)
@@ -129,7 +130,8 @@ def _wrong(node: Node, part: Mapping[str, Any]) -> Diagnostic:
         expected = f"one of {', '.join(shown)}" if len(shown) > 1 else shown[0]
         near = nearest(str(node.value), shown) if isinstance(node.value, str) else None
         meant = f"; did you mean '{near}'?" if near else ""
-        return Diagnostic("KR0108", f"expected {expected}, got {got}{meant}", node.place, _type_hint(node, part))
+        hint = "a newer format needs a newer kling-render" if "const" in part else _type_hint(node, part)
+        return Diagnostic("KR0108", f"expected {expected}, got {got}{meant}", node.place, hint)
     expected = part.get("title") or " or ".join(_kinds(part))
     return Diagnostic("KR0108", f"expected {expected}, got {got}", node.place, _type_hint(node, part))
 

@@ -93,12 +93,10 @@ class Inputs:
         if kind == "file":
             return path
         if kind == "missing":
-            self.problems.error(
-                "KR0201",
-                f"no such file: {node.value} (looked for {self.shown(path)})",
-                node.place,
-                help=self._missing_hint(node.value, path),
-            )
+            where = self.shown(path)
+            looked = "" if where == node.value else f" (looked for {where})"
+            hint = self._missing_hint(node.value, path)
+            self.problems.error("KR0201", f"no such file: {node.value}{looked}", node.place, help=hint)
         else:
             what = "a folder" if kind == "folder" else "not a regular file, or not readable"
             self.problems.error("KR0202", f"{quoted(node.value)} is {what}; expected a file", node.place)

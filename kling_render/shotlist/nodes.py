@@ -30,13 +30,16 @@ from kling_render.shotlist.tree import Node, Source
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parse(data: bytes, file: str, path: Path | None = None) -> tuple[Node | None, list[Diagnostic]]:
+def parse(
+    data: bytes, file: str, path: Path | None = None, *, loader: Any = _LOADER
+) -> tuple[Node | None, list[Diagnostic]]:
     """Read one YAML document.
 
     Args:
         data: the file's bytes.
         file: its display name.
         path: where it lies, for paths inside it.
+        loader: the library's loader, whose scanner and parser are used; the C one where there is one.
 
     Returns:
         The root node, or None when there is none; and everything that is wrong with the text.
@@ -49,8 +52,8 @@ def parse(data: bytes, file: str, path: Path | None = None) -> tuple[Node | None
     builder = Builder(source, problems)
     root: Node | None = None
     try:
-        with _without_gc():
-            root = builder.document(yaml.parse(text, Loader=_LOADER))
+        with without_gc():
+            root = builder.document(yaml.parse(text, Loader=loader))
     except RefusedError as refused:
         problems.found.append(refused.diagnostic)
     except yaml.MarkedYAMLError as fault:
@@ -63,7 +66,7 @@ def parse(data: bytes, file: str, path: Path | None = None) -> tuple[Node | None
 
 
 @contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
     """Many small objects that live: the collector would walk them again and again (2–3 times slower)."""
     enabled = gc.isenabled()
     gc.disable()

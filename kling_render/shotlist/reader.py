@@ -30,6 +30,7 @@ from kling_render.shotlist.fields import Entries, said, scalar_text, shot_fields
 from kling_render.shotlist.imports import Files
 from kling_render.shotlist.inline import fixed_template, template_of
 from kling_render.shotlist.inputs import Inputs
+from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.records import Budget, WatchAllowance
 from kling_render.shotlist.shots import shots
 from kling_render.shotlist.syntax import MAX_BYTES
@@ -40,11 +41,11 @@ _REQUIRED = ("version", "characters", "motions", "shots")
 RESERVED = ("shot", "character", "motion", "take", "vars", "variant")
 #: Errors that concern nothing but the field they stand at.
 _LOCAL = frozenset({"KR0105", "KR0106", "KR0108", "KR0120", "KR0201", "KR0202", "KR0203", "KR0211", "KR0212"})
-_SECRET = re.compile(
-    r"(?i)((?<![A-Za-z0-9_-])[\"']?(?:"
-    + "|".join(sorted(name.replace("_", "[_-]?") for name in USER_SETTINGS))
-    + r")[\"']?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,}\]][^,}\]]*)"
-)
+_VALUE = r"""(["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]][^,}\]]*)"""
+#: Values that no excerpt shows, wherever they stand.
+_SECRET = re.compile(r"(?i)((?<![A-Za-z])(?:api)?(?:key|token|secret|password|authorization))" + _VALUE)
+#: Values that an excerpt of a misplaced setting does not show.
+_SETTING = re.compile(rf"(?i)(?<![\w-])({'|'.join(sorted(USER_SETTINGS)).replace('_', '[_-]?')})" + _VALUE)
 
 
 def read(
@@ -69,6 +70,13 @@ def read(
         unknown field, a wrong value, a missing input) the declarations come back too, so that the expander can
         report what else is wrong at once; None after all others. Nothing may be rendered when there is an error.
     """
+    with without_gc():
+        return _read(list_path, files, shown, input_roots, text)
+
+
+def _read(
+    list_path: Path, files: ProjectFiles, shown: Callable[[Path], str], input_roots: Sequence[Path], text: bytes | None
+) -> tuple[Declarations | None, list[Diagnostic]]:
     problems = Problems()
     folder = files.resolve(list_path.parent)
     path = folder / list_path.name
@@ -83,7 +91,7 @@ def read(
         declared = _declarations(loaded, file)
     if declared is not None and not _is_meaningful(declared, loaded):
         declared = None
-    return declared, [_redacted(diagnostic) for diagnostic in _in_order(problems.found)]
+    return declared, _redacted(_in_order(problems.found))
 
 
 def _is_meaningful(declared: Declarations, loaded: Files) -> bool:
@@ -214,13 +222,25 @@ def _in_order(found: list[Diagnostic]) -> list[Diagnostic]:
     return sorted(dict.fromkeys(found), key=position)
 
 
-def _redacted(diagnostic: Diagnostic) -> Diagnostic:
-    """Without the keys and passwords that the lines it shows may hold."""
-    related = tuple((words, _without_secrets(place)) for words, place in diagnostic.related)
-    place = diagnostic.place
-    return replace(diagnostic, place=_without_secrets(place) if place is not None else None, related=related)
+def _redacted(found: list[Diagnostic]) -> list[Diagnostic]:
+    """The same without the keys and passwords that the lines they show may hold."""
+    settings = {(d.place.file, d.place.line) for d in found if d.code == "KR0105" and d.place is not None}
+
+    def clean(place: Place) -> Place:
+        text = urls.masked(_SECRET.sub(_stars, place.text))
+        if (place.file, place.line) in settings:
+            text = _SETTING.sub(_stars, text)
+        return replace(place, text=text) if text != place.text else place
+
+    return [
+        replace(
+            diagnostic,
+            place=clean(diagnostic.place) if diagnostic.place is not None else None,
+            related=tuple((words, clean(place)) for words, place in diagnostic.related),
+        )
+        for diagnostic in found
+    ]
 
 
-def _without_secrets(place: Place) -> Place:
-    text = _SECRET.sub(lambda match: match[1] + "*" * len(match[2]), place.text)
-    return replace(place, text=urls.masked(text))
+def _stars(match: re.Match[str]) -> str:
+    return match[1] + match[2] + "*" * len(match[3])

@@ -29,7 +29,7 @@ _WORDS: dict[str, bool | None] = {
 _FIRST = frozenset("-+.0123456789")
 #: Texts that YAML 1.1 took for booleans.
 YAML11_BOOLEANS = frozenset({"yes", "no", "on", "off", "y", "n"})
-_SECONDS = re.compile(r"(?:(?:(\d{1,2}):)?(\d{1,3}):(?=[0-5]?\d(?:\.|$)))?(\d{1,6}(?:\.\d{1,9})?)")
+_SECONDS = re.compile(r"(?:(?:([0-9]{1,2}):)?([0-9]{1,3}):(?=[0-5]?[0-9](?:\.|$)))?([0-9]{1,6}(?:\.[0-9]{1,9})?)")
 
 
 def resolve(raw: str) -> str | int | float | bool | None:

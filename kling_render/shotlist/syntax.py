@@ -40,6 +40,11 @@ _PLAIN_WORDS = (
         "write '\\\\', or use single quotes",
     ),
     ("that cannot start any token", "this character cannot start a value", "put the text in quotes"),
+    (
+        "expected alphabetic or numeric character",
+        "the name of an alias or anchor is missing",
+        "a text that starts with '*' or '&' needs quotes",
+    ),
     ("undefined tag handle", "this tag is not defined", "a text that starts with '!' needs quotes"),
 )
 

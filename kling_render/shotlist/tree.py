@@ -20,7 +20,7 @@ class Source:
     def place(self, line: int, column: int, width: int = 1) -> Place:
         """A position in it; line and column start at 1."""
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
-        return Place(self.file, line, column, text, max(1, width))
+        return Place(self.file, line, column, text, width if width > 0 else 1)
 
 
 @dataclass(slots=True, eq=False)

@@ -24,8 +24,8 @@ def is_url(text: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """The text without the credentials that a URL in it carries."""
-    return _CREDENTIALS.sub(r"\1***@", text)
+    """The text without the credentials that a URL in it carries; as long as before, so that carets fit."""
+    return _CREDENTIALS.sub(lambda match: match[1] + "*" * (len(match[0]) - len(match[1]) - 1) + "@", text)
 
 
 def refusal(url: str) -> str | None:
