@@ -42,7 +42,11 @@ class FaultyFiles(FileSystem):
             if count == self.at or (self.persistent and count > self.at):
                 if name == "close":
                     value(*args, **kwargs)  # close(2) frees the descriptor even when it fails
-                raise OSError(self.errno, os.strerror(self.errno))
+                self.strike()
             return value(*args, **kwargs)
 
         return counted
+
+    def strike(self) -> None:
+        """What happens at the chosen call, instead of it."""
+        raise OSError(self.errno, os.strerror(self.errno))

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import functools
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -36,7 +35,7 @@ def umask() -> int:
 
 def part_name() -> str:
     """A fresh name for a temporary file, recognisable as ours."""
-    return f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}"
+    return f"{PART_PREFIX}{os.urandom(8).hex()}{PART_SUFFIX}"
 
 
 def is_part(name: str) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ class DiskBlobs:
 
     def temporary(self) -> Path:
         """A fresh file name inside the store, on the blobs' file system."""
-        return self._layout.tmp / f"{self.owner}.{secrets.token_hex(8)}"
+        return self._layout.tmp / f"{self.owner}.{os.urandom(8).hex()}"
 
     def adopt(self, temporary: Path, sha256: str) -> Path:
         """Sync a temporary file and move it to its name.

@@ -100,7 +100,7 @@ class Cache:
                 return []
             try:
                 return connection.execute(text, values).fetchall()
-            except sqlite3.Error as fault:
+            except (sqlite3.Error, UnicodeError) as fault:  # a rotten schema is no text
                 if not _for_now(fault):
                     self._start_anew()
                 return []
@@ -114,8 +114,8 @@ class Cache:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.executemany(text, rows)
                 connection.execute("COMMIT")
-            except sqlite3.Error as fault:
-                with contextlib.suppress(sqlite3.Error):
+            except (sqlite3.Error, UnicodeError) as fault:  # a rotten schema is no text
+                with contextlib.suppress(sqlite3.Error, UnicodeError):
                     connection.execute("ROLLBACK")
                 if not _for_now(fault):
                     self._start_anew()
@@ -125,7 +125,7 @@ class Cache:
             self._opened = True
             try:
                 self._connection = self._connect()
-            except sqlite3.Error as fault:
+            except (sqlite3.Error, UnicodeError) as fault:  # a rotten schema is no text
                 if not _for_now(fault):
                     self._start_anew()
         return self._connection
@@ -148,7 +148,7 @@ class Cache:
             for suffix in ("", "-journal"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             self._connection = self._connect()
-        except (OSError, sqlite3.Error):
+        except (OSError, sqlite3.Error, UnicodeError):
             self._connection = None
 
 
@@ -164,7 +164,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-def _for_now(fault: sqlite3.Error) -> bool:
+def _for_now(fault: Exception) -> bool:
     return (getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF in _FOR_NOW
 
 

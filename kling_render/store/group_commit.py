@@ -129,7 +129,7 @@ class GroupCommit:
                 piece.value = piece.work(transaction)
         except sqlite3.IntegrityError as error:
             piece.error = error
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             raise
         except BaseException as error:
             piece.error = error
@@ -149,7 +149,7 @@ class GroupCommit:
     def _run_part_read(piece: _Piece, transaction: SqliteTransaction) -> None:
         try:
             piece.value = piece.work(transaction)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             raise
         except BaseException as error:
             piece.error = error

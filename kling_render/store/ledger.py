@@ -123,7 +123,9 @@ class SqliteLedger:
             if "closed" in str(fault):
                 raise StoreFault("the store is already closed", code="store-closed") from fault
             raise
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as fault:
+        except UnicodeDecodeError as fault:
+            raise faults.corrupt(self.path, "it holds text that is none") from fault
+        except sqlite3.Error as fault:
             raise faults.of_sqlite(fault, doing, self.path) from fault
 
     def _roll_back(self) -> None:
@@ -152,6 +154,9 @@ def connect(path: Path, *, timeout_s: float = BUSY_TIMEOUT_S, max_pages: int | N
         raise faults.of_sqlite(fault, "open the ledger", path) from fault
     try:
         _configure(connection, max_pages)
+    except UnicodeDecodeError as fault:
+        connection.close()
+        raise faults.corrupt(path, "it holds text that is none") from fault
     except sqlite3.Error as fault:
         connection.close()
         raise faults.of_sqlite(fault, "open the ledger", path) from fault

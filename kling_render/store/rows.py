@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from kling_render.errors import StoreFault
 from kling_render.lifecycle.reconcile import LogRead
 from kling_render.lifecycle.records import Attempt, Result, Transition
 from kling_render.lifecycle.states import State
@@ -32,6 +33,7 @@ IDENTITY = frozenset(
 """What never changes after the reservation (the state changes by events only)."""
 MUTABLE = frozenset(ATTEMPT_COLUMNS) - IDENTITY
 
+_PATHS = frozenset({"folder", "output", "final", "root"})
 _STATES: Mapping[str, State] = {state.value: state for state in State}
 _STATE_AT = ATTEMPT_COLUMNS.index("state")
 
@@ -78,6 +80,35 @@ def attempt_values(attempt: Attempt) -> list[Any]:
     return values
 
 
+def storable(attempt: Attempt) -> Attempt:
+    """The attempt with text that every database takes: a server may send halves of surrogate pairs.
+
+    Raises:
+        StoreFault: a path is not Unicode; it could not be found again.
+    """
+    broken = {n: v for n in ATTEMPT_COLUMNS if isinstance(v := getattr(attempt, n), str) and not _is_text(v)}
+    if not broken:
+        return attempt
+    paths = sorted(_PATHS & broken.keys())
+    if paths:
+        shown = broken[paths[0]].encode("utf-8", "backslashreplace").decode()
+        raise StoreFault(
+            f"the path {shown} is not valid Unicode", help="Rename the folder, then run again.", code="store-path"
+        )
+    mended: dict[str, Any] = {n: v.encode("utf-8", "backslashreplace").decode() for n, v in broken.items()}
+    return replace(attempt, **mended)
+
+
+def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def results_of(rows: Iterable[Sequence[Any]]) -> dict[str, Result]:
     """Results by fingerprint, from rows of `SELECT_RESULT`."""
     return {
@@ -102,4 +133,4 @@ def transition_of(row: Sequence[Any]) -> Transition:
 
 def detail_text(detail: Mapping[str, Any]) -> str:
     """The JSON of a transition's detail; values that JSON does not know become text."""
-    return json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str)
+    return json.dumps(detail, sort_keys=True, default=str)

@@ -62,7 +62,7 @@ class Spool:
             if attempt_id not in self._taken:
                 self._taken[attempt_id] = self._free.pop() if self._free else self._new()
 
-    def put(self, attempt_id: str, generation_id: str) -> Path:
+    def put(self, attempt_id: str, generation_id: str) -> None:
         """Save an id in the room that was made; durable when this returns. Needs no new block of the disk.
 
         Raises:
@@ -74,7 +74,6 @@ class Spool:
                 raise StoreFault(f"no room was made for {generation_id} in the spool", code="store-full")
             slot.empty = False
             self._fill(slot, _record(attempt_id, generation_id))
-            return slot.path
 
     def release(self, attempt_id: str) -> None:
         """The room is no longer needed; an id that was saved there is forgotten."""

@@ -42,6 +42,7 @@ class SqliteTransaction:
         """Claim the fingerprint and hold the estimate, if nothing holds it and every cap has room."""
         if new.state is not State.RESERVED:
             raise ValueError(f"an attempt is reserved in state 'reserved', not '{new.state}'")
+        new = rows.storable(new)
         standing = self._standing(new.namespace, new.fingerprint)
         if standing is not None:
             return Taken(attempt=standing)
@@ -59,6 +60,7 @@ class SqliteTransaction:
         """
         if found.state in SPENT_NOTHING or found.state is State.RESERVED:
             raise ValueError(f"nothing was paid in state '{found.state}'")
+        found = rows.storable(found)
         standing = self._standing(found.namespace, found.fingerprint)
         if standing is not None:
             return Taken(attempt=standing)
@@ -95,7 +97,7 @@ class SqliteTransaction:
         state = step(before.state, event)
         if state is State.PLANNED:
             return self._release(before)
-        after = replace(before, state=state, **{**_times(before, event, state, at), **facts})
+        after = rows.storable(replace(before, state=state, **{**_times(before, event, state, at), **facts}))
         if state in {State.FETCHED, State.DONE} and (after.blob is None or after.size is None):
             raise ValueError(f"state '{state}' needs the blob and its size")
         self._update(before, after)
