@@ -68,6 +68,7 @@ class LiveProgress:
             get_renderable=self.board,
             refresh_per_second=_REFRESHES,
             transient=True,
+            redirect_stdout=False,  # results belong to stdout, wherever it leads
             vertical_overflow="crop",
         )
 
@@ -110,13 +111,15 @@ class LiveProgress:
 
     def board(self) -> Group:
         """The board as it stands now."""
+        totals = self._totals()
+        below = len(self._console.render_lines(totals, pad=False))
         with self._lock:
             now = self._clock.monotonic()
-            room = max(self._console.height - 6, 1)
+            room = max(self._console.height - below - 3, 1)
             rows, left_out = self._board.rows(room)
             table = self._table(rows, now)
             more = [Text(f"… and {left_out}", "dim", no_wrap=True, overflow="ellipsis")] if left_out else []
-        return Group(table, *more, Text(), self._totals())
+        return Group(table, *more, Text(), totals)
 
     def _table(self, rows: list[Row], now: float) -> Table:
         width = self._console.width

@@ -53,6 +53,8 @@ class PlainProgress:
             return
         if report.state in ENDED:
             said.clear()
+        else:  # on its way again: the next end is news, even the same one
+            said -= {key for key in said if key.partition(" ")[0] in ENDED}
         said.add(_key(report.state, "" if running else text))
         self._line(LOOKS[report.state].word, f"{report.job}  {text}".rstrip())
 
