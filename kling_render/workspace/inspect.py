@@ -103,7 +103,7 @@ def _digests(
             digest = _UNREADABLE
         elif ref.pin and digest not in (None, ref.pin):
             message = f"{ref.shown} no longer has the pinned content (it is {digest})"
-            problems.error("KR0212", message, ref.place, help="update `sha256:` if the new content is wanted")
+            problems.error("KR0219", message, ref.place, help="update `sha256:` if the new content is wanted")
         found[ref] = digest
     return found
 
