@@ -168,7 +168,7 @@ class LiveProgress:
             over, total = board.over, board.total
             left = (self._eta_s() if self._eta_s else None) if over < total else None
             left = board.left_s(now) if left is None else left
-            lines: list[RenderableType] = [self._bar(over, total, now, left), self._counts()]
+            lines: list[RenderableType] = [self._bar(over, total, now, left), *self._counts()]
             if not self._free:
                 lines.append(self._money())
         return Group(*lines)
@@ -184,12 +184,17 @@ class LiveProgress:
         line.add_row(bar, Text.assemble((f"{over}/{total}", "bold"), f"  {times}"))
         return line
 
-    def _counts(self) -> Text:
-        parts = []
+    def _counts(self) -> list[Text]:
+        """How many jobs are in each state; a narrow terminal takes more lines, never half a count."""
+        lines = [Text()]
         for state, look in LOOKS.items():
-            if count := self._board.counts[state]:
-                parts.append(Text(f"{symbol_of(look, self._console)} {count} {look.word}", look.style))
-        return Text("   ").join(parts)
+            if not (count := self._board.counts[state]):
+                continue
+            part = Text(f"{symbol_of(look, self._console)} {count} {look.word}", look.style)
+            if lines[-1] and lines[-1].cell_len + 3 + part.cell_len > self._console.width:
+                lines.append(Text())
+            lines[-1].append_text(Text("   ") if lines[-1] else Text()).append_text(part)
+        return lines
 
     def _money(self) -> Text:
         sums = self._board.sums()

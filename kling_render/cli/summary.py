@@ -85,6 +85,7 @@ def run_document(report: RunReport, plan: Plan | None = None) -> dict[str, Any]:
         "stops": [{"why": why.value, "message": message} for why, message in whole.stops.items()],
         "doubts": [{"attempt": attempt, "look_at": iso(at)} for attempt, at in whole.doubts.items()],
         "left_running": [_left_document(attempt) for attempt in whole.left_running],
+        "notices": list(whole.notices),
         "exit_code": whole.exit_code,
     }
 

@@ -204,6 +204,7 @@ def test_the_board_fits_every_screen_and_names_what_it_leaves_out(width: int, he
         assert len(lines) < height
         assert "12/500" in board
         assert "more waiting" in board
+        assert any("✗ 1 failed" in line for line in lines)
         assert "spent $4.48" in board
         assert "held $4.032" in board
         assert "left $41.488 of $50.00" in board

@@ -82,8 +82,8 @@ def test_the_summary_says_what_happened_what_it_cost_and_what_to_do() -> None:
         "blocked (1 job): `kling-render check` says what is wrong",
         f"  {IDS[5]}  the clip is too short ^[[31m",
         (
-            "in doubt (1 job): perhaps paid, so never sent again before that is known; `kling-render pull` looks it up; "
-            "worth looking again from 2026-08-01 13:00 UTC on"
+            "in doubt (1 job): perhaps paid, so never sent again before that is known; `kling-render pull` "
+            "looks it up; worth looking again from 2026-08-01 13:00 UTC on"
         ),
         f"  {IDS[3]}  the connection broke",
         "needs you (1 job): `kling-render resolve JOB` answers what only you can know",
