@@ -98,17 +98,21 @@ class StatDigests:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _remembered(self, name: bytes, signature: _Signature) -> str | None:
-        with self._lock:
-            if self._loaded is None:
-                rows = [] if self._cache is None else self._cache.digest_rows(self._prefix)
-                self._loaded = {row[0]: row for row in rows}
-            fresh = self._fresh.get(name)
-            row = self._loaded.get(name)
+        loaded = self._loaded if self._loaded is not None else self._load()  # the commonest run is only look-ups
+        fresh = self._fresh.get(name)
+        row = loaded.get(name)
         if fresh is not None and fresh[0] == signature and not (fresh[1] and _racy(signature, fresh[1])):
             return fresh[2]
         if row is None or row[1:5] != signature or _racy(signature, row[5]) or not _sound(row):
             return None
         return row[6]
+
+    def _load(self) -> dict[bytes, DigestRow]:
+        with self._lock:
+            if self._loaded is None:
+                rows = [] if self._cache is None else self._cache.digest_rows(self._prefix)
+                self._loaded = {row[0]: row for row in rows}
+            return self._loaded
 
     def _hashed(self, name: bytes) -> str:
         sha256 = ""
@@ -153,7 +157,8 @@ def _signature(name: bytes) -> _Signature:
 
 
 def _signature_of(status: os.stat_result) -> _Signature:
-    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+    inode = status.st_ino & 0x7FFF_FFFF_FFFF_FFFF  # some disks count beyond what a database column takes
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, inode)
 
 
 def _racy(signature: _Signature, seen_ns: int) -> bool:

@@ -50,11 +50,14 @@ def register(folder: Path, token: str, *, fs: FileSystem = REAL) -> Owner:
     """Create and lock the file of a fresh token.
 
     Raises:
-        StoreFault: the disk refused, or the token is in use.
+        StoreFault: the disk refused.
+        ValueError: the token is none, or was taken before.
     """
     _checked(token)
     try:
         with fs.folder(folder) as opened:
+            if fs.lstat(opened, token) is not None:
+                raise ValueError(f"the owner's token {token} was taken before")
             # Locked under another name first: nobody can see the file unlocked and take the owner for dead.
             early = token if sys.platform == "win32" else part_name()
             fd = fs.open(opened, early, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -62,8 +65,7 @@ def register(folder: Path, token: str, *, fs: FileSystem = REAL) -> Owner:
                 locks.try_lock(fd)
                 write_all(fd, f" process {os.getpid()}\n".encode(), fs=fs)
                 if early != token:
-                    os.link(opened.place(early), opened.place(token), src_dir_fd=opened.fd, dst_dir_fd=opened.fd)
-                    fs.unlink(opened, early)
+                    fs.replace(opened, early, opened, token)
             except BaseException:
                 fs.close(fd)
                 with contextlib.suppress(OSError):

@@ -61,6 +61,8 @@ CREATE TABLE results (
     PRIMARY KEY (namespace, fingerprint)
 ) WITHOUT ROWID;
 
+CREATE INDEX results_by_attempt ON results (attempt);
+
 CREATE TABLE transitions (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     attempt TEXT NOT NULL REFERENCES attempts (id) ON DELETE CASCADE,

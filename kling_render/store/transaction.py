@@ -159,7 +159,8 @@ class SqliteTransaction:
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         """One attempt."""
-        return self._one("id = ?", attempt_id)
+        row = self._connection.execute(f"{rows.SELECT_ATTEMPT} WHERE id = ?", (attempt_id,)).fetchone()
+        return None if row is None else rows.attempt_of(row)
 
     def result(self, namespace: str, fingerprint: str) -> Result | None:
         """The result of a fingerprint."""

@@ -60,6 +60,15 @@ def test_a_process_that_stands_still_is_alive(tmp_path: Path) -> None:
     child.communicate("\n", timeout=10)
 
 
+def test_a_token_is_taken_once(tmp_path: Path) -> None:
+    """A token that came back would make a dead owner live."""
+    owner = register(tmp_path, "me")
+    with pytest.raises(ValueError, match="taken before"):
+        register(tmp_path, "me")
+    assert is_alive(tmp_path, "me")
+    owner.release()
+
+
 def test_looking_does_not_disturb_others_who_look(tmp_path: Path) -> None:
     """Many processes may ask about one dead owner."""
     from concurrent.futures import ThreadPoolExecutor
