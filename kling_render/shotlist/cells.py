@@ -54,6 +54,8 @@ class Survey:
     #: Characters × motions; a shot with a `cast` has several such blocks.
     blocks: tuple[tuple[list[str], list[str]], ...]
     groups: tuple[Group, ...]
+    #: Nothing was reported about its names.
+    is_sound: bool
 
     @property
     def size(self) -> int:
@@ -66,6 +68,7 @@ def survey(
     shot: ShotDeclaration, characters: Mapping[str, Character], motions: Mapping[str, Motion], report: Report
 ) -> Survey:
     """Resolve a shot's selection and its zipped axes."""
+    before = len(report.found)
     cast = shot.cast if shot.cast is not None else ()
     blocks = [
         (select((who,), characters, "character", report), select(what, motions, "motion", report)) for who, what in cast
@@ -74,13 +77,14 @@ def survey(
         who = select(shot.characters, characters, "character", report)
         blocks = [(who, select(shot.motions, motions, "motion", report))]
     _check_axes(shot.axes, report)
-    return Survey(shot, tuple(blocks), tuple(_groups(shot, report)))
+    groups = tuple(_groups(shot, report))
+    return Survey(shot, tuple(blocks), groups, is_sound=len(report.found) == before)
 
 
 def product_of(found: Survey) -> Iterator[Cell]:
     """Every cell of the product, row by row as declared; the last axis changes fastest."""
-    points = _points(found)
     pairs = dict.fromkeys(pair for who, what in found.blocks for pair in itertools.product(who, what))
+    points = _points(found) if pairs else []
     return (Cell(character, motion, point) for character, motion in pairs for point in points)
 
 

@@ -124,8 +124,8 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
 
     def prepare(
         self, text: str, name: str, *, included: bool = False
-    ) -> tuple[jinja2.Template, Outline, nodes.Template]:
-        """Compile a text; also what it reads, and its tree as written.
+    ) -> tuple[jinja2.Template, Outline, frozenset[str]]:
+        """Compile a text; also what it reads, and the names that it asks after itself.
 
         Raises:
             TemplateFaults: the text is no template, or uses what is not allowed.
@@ -133,7 +133,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
         try:
             tree = self._tree(text, name)
             outline = sandboxing.outline(tree)
-            as_written = self._tree(text, name)
+            guarded = frozenset(sandboxing.guarded_names(tree))
             sandboxing.meter(tree, included=included)
             tree.set_environment(self)
             code = self.compile(tree, name, name)
@@ -141,7 +141,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
             deep = sandboxing.too_deep()
             deep.source, deep.line = name, 1
             raise TemplateFaults([deep]) from error
-        return jinja2.Template.from_code(self, code, {}), outline, as_written
+        return jinja2.Template.from_code(self, code, {}), outline, guarded
 
     def _tree(self, text: str, name: str) -> nodes.Template:
         if len(text) > LARGEST_SOURCE:

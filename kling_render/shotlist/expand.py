@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kling_render.errors import Place
@@ -11,6 +12,7 @@ from kling_render.shotlist.cells import Cell, Survey, survey
 from kling_render.shotlist.collisions import check_collisions
 from kling_render.shotlist.declarations import Declarations, ShotDeclaration
 from kling_render.shotlist.jobs import Cast, ShotJobs, settle
+from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.paths import PathProblem, check_folder
 from kling_render.shotlist.records import Compilation, Job, Project
 from kling_render.shotlist.reports import Report
@@ -21,6 +23,8 @@ from kling_render.shotlist.twins import warn_of_idle_axes
 
 #: Cells that `exclude` may still take away are walked up to so many times the limit.
 _EXCLUDABLE = 10
+#: Comparisons of cells with rules, per job of the limit.
+_RULES_PER_JOB = 1_000
 PREVIZ = "previz"
 
 
@@ -37,15 +41,18 @@ def expand(
     `files` reads templates that prompts include, `shown` gives the display name of a file, and `provider` overrides
     the declared one (it decides the output folder).
     """
-    report = Report()
-    provider = provider or declarations.provider
+    with without_gc():
+        return _expand(declarations, files, shown, max_jobs, provider or declarations.provider)
+
+
+def _expand(
+    declarations: Declarations, files: ProjectFiles, shown: Callable[[Path], str], max_jobs: int, provider: str
+) -> Compilation:
+    report = Report(shared=_inherited(declarations.shots))
     output_dir = _output_dir(declarations, provider, report)
     _check_shot_ids(declarations.shots, report)
     surveys = [survey(shot, declarations.characters, declarations.motions, report) for shot in declarations.shots]
-    count = sum(found.size for found in surveys)
-    if count > max_jobs * (_EXCLUDABLE if any(found.shot.exclude for found in surveys) else 1):
-        takes = {shot.id: shot.fields.takes or declarations.defaults.takes or 1 for shot in declarations.shots}
-        _too_many(sum(found.size * takes[found.shot.id] for found in surveys), max_jobs, declarations.shots, report)
+    if _is_too_much(surveys, max_jobs, declarations, report):
         return Compilation(None, tuple(report.found))
     templates = Templates(declarations.folder, files, shown, report)
     cast = Cast.of(declarations)
@@ -61,12 +68,29 @@ def expand(
     return Compilation(_project(declarations, jobs, output_dir, provider, templates.sources), tuple(report.found))
 
 
+def _is_too_much(surveys: Sequence[Survey], limit: int, declared: Declarations, report: Report) -> bool:
+    """Refuse what is too large to be walked at all, from the lengths of the axes alone."""
+    count = sum(found.size for found in surveys)
+    compared = sum(found.size * (len(found.shot.exclude) + len(found.shot.override)) for found in surveys)
+    if count > limit * (_EXCLUDABLE if any(found.shot.exclude for found in surveys) else 1):
+        takes = {found.shot.id: found.shot.fields.takes or declared.defaults.takes or 1 for found in surveys}
+        _too_many(sum(found.size * takes[found.shot.id] for found in surveys), limit, declared.shots, report)
+    elif compared > limit * _RULES_PER_JOB:
+        message = f"'exclude' and 'override' need {compared:,} comparisons (limit {limit * _RULES_PER_JOB:,})"
+        report.error("KR0107", message, help="use fewer entries with globs")
+    else:
+        return False
+    return True
+
+
 def _settled(found: Survey, cast: Cast, report: Report) -> list[tuple[Cell, Settings]]:
-    cells = cells_of(found, cast.declared.characters, cast.declared.motions, report)
-    if not cells and not report:
+    # In a shot whose selection is wrong already, every rule would seem to match nothing.
+    of_rules = report if found.is_sound else Report()
+    cells = cells_of(found, cast.declared.characters, cast.declared.motions, of_rules)
+    if not cells and found.is_sound:
         hint = "does 'exclude' take everything away?" if found.shot.exclude else ""
         report.warning("KR0137", f"the shot '{found.shot.id}' has no cells", found.shot.place, help=hint)
-    return settle(found.shot, cells, cast, report)
+    return settle(found.shot, cells, cast, report, of_rules)
 
 
 def _jobs(
@@ -103,6 +127,16 @@ def _project(
         watch=declared.watch,
         sources=tuple(dict.fromkeys((*declared.sources, *templates))),
     )
+
+
+def _inherited(shots: Sequence[ShotDeclaration]) -> Mapping[Place, int]:
+    """The places of matches (and of their patterns) that several shots have from the defaults."""
+    count: Counter[Place] = Counter()
+    for shot in shots:
+        matches = [*shot.exclude, *(each.match for each in shot.override)]
+        patterns = (pattern for match in matches for _, patterns in match.items for pattern in patterns)
+        count.update({match.place for match in matches} | {pattern.place for pattern in patterns})
+    return {place: shots for place, shots in count.items() if shots > 1}
 
 
 def _output_dir(declared: Declarations, provider: str, report: Report) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kling_render.models import PROMPT_LIMIT
 from kling_render.shotlist.cells import Cell, Point
-from kling_render.shotlist.declarations import Declarations, ShotDeclaration, Template
+from kling_render.shotlist.declarations import Declarations, ShotDeclaration, ShotFields, Template
 from kling_render.shotlist.paths import PathProblem, check_path
 from kling_render.shotlist.records import Job, Request
 from kling_render.shotlist.reports import Report
@@ -42,24 +42,19 @@ class Cast:
 
 
 def settle(
-    shot: ShotDeclaration,
-    cells: Sequence[Cell],
-    cast: Cast,
-    report: Report,
+    shot: ShotDeclaration, cells: Sequence[Cell], cast: Cast, report: Report, of_rules: Report
 ) -> list[tuple[Cell, Settings]]:
-    """The settings of every cell; cells whose settings are wrong are left out (which is reported)."""
-    characters = {cell.character: None for cell in cells}
-    motions = {cell.motion: None for cell in cells}
+    """The settings of every cell; cells whose settings are wrong are left out (which is reported).
+
+    Overrides that match nothing are reported to `of_rules`.
+    """
     declared = cast.declared
-    known = known_ids(shot.axes, (declared.characters[i] for i in characters), (declared.motions[i] for i in motions))
-    rules = [rule_of(override.match, shot.axes, known, report) for override in shot.override]
-    layers: dict[Point, Any] = {}
+    rules = _override_rules(shot, cells, declared, of_rules) if shot.override else []
+    layers: dict[Point, ShotFields] = {}
     resolved: dict[tuple[Point, tuple[int, ...]], Settings | None] = {}
-    used: set[int] = set()
-    settled = []
+    settled: list[tuple[Cell, Settings]] = []
     for cell in cells:
         hits = _hits(rules, cell)
-        used.update(hits)
         key = (cell.point, hits)
         if key not in resolved:
             if cell.point not in layers:
@@ -70,17 +65,25 @@ def settle(
         settings = resolved[key]
         if settings is not None:
             settled.append((cell, settings))
+    used = {i for _, hits in resolved for i in hits}
     for i, (override, rule) in enumerate(zip(shot.override, rules, strict=True)):
-        if rule is not None and i not in used:
-            report_unused(override.match, shot.id, "override", report)
+        if rule.complete and i not in used:
+            report_unused(override.match, shot.id, "override", of_rules)
     return settled
 
 
-def _hits(rules: Sequence[Rule | None], cell: Cell) -> tuple[int, ...]:
+def _override_rules(shot: ShotDeclaration, cells: Sequence[Cell], declared: Declarations, report: Report) -> list[Rule]:
+    characters = dict.fromkeys(cell.character for cell in cells)
+    motions = dict.fromkeys(cell.motion for cell in cells)
+    known = known_ids(shot.axes, (declared.characters[i] for i in characters), (declared.motions[i] for i in motions))
+    return [rule_of(override.match, shot.axes, known, report) for override in shot.override]
+
+
+def _hits(rules: Sequence[Rule], cell: Cell) -> tuple[int, ...]:
     if not rules:
         return ()
     key = cell.key
-    return tuple(i for i, rule in enumerate(rules) if rule is not None and rule.matches(key))
+    return tuple(i for i, rule in enumerate(rules) if rule.matches(key))
 
 
 @dataclass(slots=True)

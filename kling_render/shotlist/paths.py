@@ -53,13 +53,13 @@ def check_path(text: str) -> str | PathProblem:
 
 def check_folder(text: str) -> str | PathProblem:
     """A relative path without idle parts, or why it is refused."""
-    outside = _leaves(text)
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    path = "/".join(parts)
+    outside = _leaves(text) or _leaves(path)
     if outside:
         return PathProblem("KR0301", f"the path {outside}", "use a relative path with '/' inside the output folder")
-    parts = [part for part in text.split("/") if part not in {"", "."}]
     if not parts:
         return PathProblem("KR0306", "the path is empty")
-    path = "/".join(parts)
     for part in parts:
         problem = _check_component(part)
         if problem:

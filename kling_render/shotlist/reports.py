@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kling_render.errors import Place, Problems
 
+#: Codes of patterns and axis names that match nothing.
+_PATTERNS = frozenset({"KR0130", "KR0131"})
+
 
 @dataclass(slots=True)
 class Report(Problems):
-    """Problems without repetitions: the same code and words at the same place count once."""
+    """Problems without repetitions: the same code and words at the same place count once.
 
+    What several shots inherit need not fit each of them: a pattern at a shared place is wrong only when as many
+    shots as share it have found it wrong.
+    """
+
+    #: Places that belong to several shots, and to how many.
+    shared: Mapping[Place, int] = field(default_factory=dict)
+    _missed: Counter[Place] = field(default_factory=Counter)
     _said: set[tuple[str, str, Place | None]] = field(default_factory=set)
 
     def error(
@@ -24,6 +35,10 @@ class Report(Problems):
         related: Iterable[tuple[str, Place]] = (),
     ) -> None:
         """Add an error, unless it was said before."""
+        if place is not None and place in self.shared and code in _PATTERNS:
+            self._missed[place] += 1
+            if self._missed[place] != self.shared[place]:
+                return
         if self._new(code, message, place):
             Problems.error(self, code, message, place, help=help, related=related)
 

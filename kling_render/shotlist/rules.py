@@ -22,6 +22,8 @@ class Rule:
     """The cells that a `match` means: for some positions of the key, the ids allowed there."""
 
     parts: tuple[tuple[int, frozenset[str]], ...]
+    #: Every name and pattern of the match exists in the shot.
+    complete: bool = True
 
     def matches(self, key: Sequence[str]) -> bool:
         """Whether the cell of that key is meant."""
@@ -60,12 +62,12 @@ def _without_excluded(
     used: set[int] = set()
     cells = []
     for cell in product_of(found):
-        hits = [i for i, rule in enumerate(rules) if rule is not None and rule.matches(cell.key)]
+        hits = [i for i, rule in enumerate(rules) if rule.matches(cell.key)]
         used.update(hits)
         if not hits:
             cells.append(cell)
     for i, (match, rule) in enumerate(zip(shot.exclude, rules, strict=True)):
-        if rule is not None and i not in used:
+        if rule.complete and i not in used:
             report_unused(match, shot.id, "exclude", report)
     return cells
 
@@ -77,25 +79,26 @@ def report_unused(match: Match, shot: str, what: str, report: Report) -> None:
     report.error("KR0130", message, match.place, help="correct it or remove it")
 
 
-def rule_of(match: Match, axes: Sequence[Axis], known: Known, report: Report) -> Rule | None:
-    """A match as a rule; None when a name or a pattern in it is wrong (which is reported)."""
+def rule_of(match: Match, axes: Sequence[Axis], known: Known, report: Report) -> Rule:
+    """A match as a rule; names and patterns in it that match nothing are reported."""
     names = [axis.name for axis in axes]
     parts: list[tuple[int, frozenset[str]]] = []
-    good = True
+    complete = True
     for name, patterns in match.items:
         position = axis_position(name, names)
         if position is None:
             _report_axis(name, names, match.place, report)
-            good = False
+            complete = False
+            parts.append((0, frozenset()))
             continue
         found = [_hits(pattern, position, known) for pattern in patterns]
         for pattern, hits in zip(patterns, found, strict=True):
             if not hits:
                 kind = name if position < 2 else f"value of '{names[position - 2]}'"
                 report_no_match(pattern, f"{kind} of this shot", known[position], report)
-                good = False
+                complete = False
         parts.append((position, frozenset(i for hits in found for i in hits)))
-    return Rule(tuple(parts)) if good else None
+    return Rule(tuple(parts), complete)
 
 
 def _hits(pattern: Pattern, position: int, known: Known) -> list[str]:

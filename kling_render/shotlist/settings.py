@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from kling_render.errors import Place, did_you_mean
@@ -16,6 +17,7 @@ from kling_render.shotlist.reports import Report, listed
 #: Parameters of any model: an axis of that name sets the parameter.
 PARAMS = frozenset(name for model in MODELS.values() for name in model.params)
 _FIELDS = ("model", "orientation", "keep_audio", "takes", "prompt", "priority", "tags")
+_said = attrgetter(*_FIELDS)
 _ALIASES = {"character_orientation": "orientation", "prompt_file": "prompt"}
 
 
@@ -44,7 +46,7 @@ def resolve(layers: Iterable[ShotFields], fallback: Place, report: Report) -> Se
     places: dict[str, Place] = {}
     params: dict[str, Any] = {}
     for layer in layers:
-        said.update((name, value) for name in _FIELDS if (value := getattr(layer, name)) is not None)
+        said |= {name: value for name, value in zip(_FIELDS, _said(layer), strict=True) if value is not None}
         for name, value in (layer.params or {}).items():
             params[name] = value
             places[name] = layer.places.get(f"params.{name}") or layer.places.get("params") or fallback
@@ -63,7 +65,7 @@ def _wrong(model: Model, name: str, value: Any, place: Place, report: Report) ->
     if known is None:
         others = [each.id for each in MODELS.values() if name in each.params]
         hint = f"models that have it: {listed(others)}" if others else ""
-        message = f"{model.id} has no parameter '{name}'{did_you_mean(name, PARAMS)}"
+        message = f"{model.id} has no parameter '{name}'{did_you_mean(name, PARAMS - {name})}"
         report.error("KR0108", message, place, help=hint)
     elif value not in known.choices:
         message = f"'{name}': expected one of {', '.join(known.choices)}, got {_quoted(value)}"

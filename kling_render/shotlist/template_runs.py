@@ -20,7 +20,7 @@ from kling_render.shotlist.environment import (
 )
 from kling_render.shotlist.metering import TemplateFault, name_of, too_large
 from kling_render.shotlist.reports import Report, listed
-from kling_render.shotlist.sandboxing import Outline, guarded_names, too_deep
+from kling_render.shotlist.sandboxing import Outline, too_deep
 from kling_render.shotlist.template_names import Entity
 from kling_render.shotlist.template_places import Spot, lines_of, place_in_file, place_in_template, spot_of
 from kling_render.shotlist.templates import Prepared
@@ -29,6 +29,7 @@ from kling_render.shotlist.templates import Prepared
 _LASTING = frozenset({"KR0201", "KR0202", "KR0203", "KR0110", "KR0401", "KR0402", "KR0403"})
 #: A template that misses a field of 1,000 characters is told about some of them.
 _MOST_TOLD = 20
+_MOST_UNKNOWN = 200
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class JinjaTemplate:
     owner: JinjaTemplates
     template: jinja2.Template
     outline: Outline
-    guarded: set[str]
+    guarded: frozenset[str]
     #: Names and fields already reported as undefined.
     told: set[tuple[object, ...]] = field(default_factory=set)
 
@@ -87,26 +88,31 @@ class JinjaTemplates:
         self._shown = shown
         self._report = report
         self._sources = sources
-        self._mains: dict[str, Prepared] = {}
+        #: The internal names of templates that are not included, and the folders of their files.
+        self._folders: dict[str, Path | None] = {}
+        self._compiled: dict[tuple[str, Path | None], tuple[jinja2.Template, Outline, frozenset[str]]] = {}
+        self._unknown = 0
         self._texts: dict[str, str] = {}
 
     def compile(self, prepared: Prepared) -> JinjaTemplate | None:
-        """Compile a template; None when it has faults, which are reported."""
-        name = f"<{len(self._mains)}>"
-        self._mains[name] = prepared
+        """Compile a template; None when it has faults, which are reported. Equal texts are compiled once."""
+        path = prepared.template.path
+        key = (prepared.template.text, path and path.parent)
         try:
-            template, outline, tree = self.environment.prepare(prepared.template.text, name)
+            if key not in self._compiled:
+                name = f"<{len(self._folders)}>"
+                self._folders[name] = path and path.parent
+                self._compiled[key] = self.environment.prepare(prepared.template.text, name)
         except TemplateFaults as faults:
             for fault in faults.faults:
                 self.report_fault(prepared, fault, None)
             prepared.broken = True
             return None
-        return JinjaTemplate(prepared, self, template, outline, guarded_names(tree))
+        return JinjaTemplate(prepared, self, *self._compiled[key])
 
     def _load(self, name: str, parent: str) -> tuple[str, str]:
         """An included file: looked for beside the including file, then in the project folder."""
-        main = self._mains.get(parent)
-        beside = Path(parent).parent if main is None else main.template.path and main.template.path.parent
+        beside = self._folders[parent] if parent in self._folders else Path(parent).parent
         path = self._find(name, [folder for folder in (beside, self._folder) if folder is not None])
         source = str(path)
         if source not in self._texts:
@@ -161,9 +167,10 @@ class JinjaTemplates:
         owner = error.owner
         what = (owner.kind, str(owner)) if isinstance(owner, Entity) else (type(owner), None)
         key = (what, str(error.name), names["shot"] if owner is None else None)
-        if key in compiled.told or len(compiled.told) >= _MOST_TOLD:
+        if key in compiled.told or len(compiled.told) >= _MOST_TOLD or self._unknown >= _MOST_UNKNOWN:
             return
         compiled.told.add(key)
+        self._unknown += 1
         source, line = _position(error.__traceback__)
         place = self._place(compiled.prepared, source, line, Spot(str(error.name), field=owner is not None))
         message, hint = _unknown(error, names)
@@ -186,7 +193,7 @@ class JinjaTemplates:
         if source in self._texts:
             lines = lines_of(self._texts[source])
             return place_in_file(self._shown(Path(source)), lines, spot_of(lines, line, spot))
-        template = (self._mains.get(source) or prepared).template
+        template = prepared.template
         return place_in_template(template, spot_of(lines_of(template.text), line, spot))
 
 

@@ -27,44 +27,46 @@ _NEWLINE = re.compile(r"\r\n|\r|\n")
 _WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"})
 _LARGEST = 16_384
 
-Part = str | tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A template of texts and dotted names only."""
+
+    #: The texts, with `%s` where a name is printed.
+    form: str
+    #: Each printed name and the fields after it.
+    printed: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def plain_parts(text: str) -> list[Part] | None:
-    """Texts and dotted names in turn, when the template has nothing else; None when it needs Jinja2."""
+def plain(text: str) -> Plain | None:
+    """The template as a plain one; None when it needs Jinja2."""
     text = _NEWLINE.sub("\n", text).removesuffix("\n")
-    parts: list[Part] = []
     pieces = _PRINTED.split(text)
-    for i, piece in enumerate(pieces):
-        if i % 2 == 0:
-            if _OPENING.search(piece) or (piece.endswith("{") and i + 1 < len(pieces)):
-                return None
-            parts.append(piece)
-            continue
-        names = tuple(piece.split("."))
+    texts = pieces[::2]
+    if any(_OPENING.search(piece) for piece in texts) or any(piece.endswith("{") for piece in texts[:-1]):
+        return None
+    printed = [tuple(piece.split(".")) for piece in pieces[1::2]]
+    for names in printed:
         if names[0] in _WORDS or any(name in MAPPING_METHODS or name.startswith("__") for name in names):
             return None
-        parts.append(names)
-    return parts
+    form = "%s".join(piece.replace("%", "%%") for piece in texts)
+    return Plain(form, tuple((names[0], names[1:]) for names in printed))
 
 
-def print_plainly(parts: list[Part], names: Mapping[str, Any]) -> str | None:
-    """The text of plain parts; None when a name is missing or has no plain text (Jinja2 says what is wrong)."""
-    printed: list[str] = []
-    for part in parts:
-        if type(part) is str:
-            printed.append(part)
-            continue
-        try:
-            value = names[part[0]]
-            for name in part[1:]:
-                value = value.fields[name] if type(value) is Entity else _item(value, name)
-        except KeyError:
-            return None
-        if type(value) not in SCALARS:
-            return None
-        printed.append(str(value))
-    text = "".join(printed)
+def print_plainly(template: Plain, names: Mapping[str, Any]) -> str | None:
+    """The text of a plain template; None when a name is missing or has no plain text (Jinja2 says what is wrong)."""
+    values: list[Any] = []
+    try:
+        for name, fields in template.printed:
+            value = names[name]
+            for each in fields:
+                value = value.fields[each] if type(value) is Entity else _item(value, each)
+            if type(value) not in SCALARS:
+                return None
+            values.append(value)
+    except KeyError:
+        return None
+    text = template.form % tuple(values)
     return text if len(text) <= _LARGEST else None
 
 
@@ -81,7 +83,7 @@ class Prepared:
     template: Template
     owner: Templates
     #: None: Jinja2 renders it.
-    parts: list[Part] | None
+    plain: Plain | None
     compiled: JinjaTemplate | None = None
     #: It cannot be used, or goes on for ever: it is not tried again.
     broken: bool = False
@@ -90,8 +92,8 @@ class Prepared:
 
     def reads(self, name: str) -> bool:
         """Whether the name may play a part in the result."""
-        if self.parts is not None:
-            return any(type(part) is tuple and part[0] == name for part in self.parts)
+        if self.plain is not None:
+            return any(printed == name for printed, _ in self.plain.printed)
         compiled = self.owner.compiled(self)
         return compiled is None or compiled.outline.includes or name in compiled.outline.reads
 
@@ -102,8 +104,8 @@ class Prepared:
 
     def render(self, names: dict[str, Any]) -> str | None:
         """The text; None when it cannot be made, which is reported."""
-        if self.parts is not None:
-            text = print_plainly(self.parts, names)
+        if self.plain is not None:
+            text = print_plainly(self.plain, names)
             if text is not None:
                 return text
         if self.broken:
@@ -122,15 +124,19 @@ class Templates:
     report: Report
     #: Files that templates included, in the order first read.
     sources: dict[Path, None] = field(default_factory=dict)
-    _prepared: dict[tuple[object, ...], Prepared] = field(default_factory=dict)
+    #: By identity; a prepared template keeps its template alive.
+    _prepared: dict[int, Prepared] = field(default_factory=dict)
+    _plain: dict[str, Plain | None] = field(default_factory=dict)
     _jinja: JinjaTemplates | None = None
 
     def prepare(self, template: Template) -> Prepared:
         """The template, compiled when it is first needed."""
-        key = (template.text, template.path, template.file, template.lines[:1])
-        prepared = self._prepared.get(key)
+        prepared = self._prepared.get(id(template))
         if prepared is None:
-            prepared = self._prepared[key] = Prepared(template, self, plain_parts(template.text))
+            if template.text not in self._plain:
+                self._plain[template.text] = plain(template.text)
+            prepared = Prepared(template, self, self._plain[template.text])
+            self._prepared[id(template)] = prepared
         return prepared
 
     def compiled(self, prepared: Prepared) -> JinjaTemplate | None:

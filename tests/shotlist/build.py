@@ -69,7 +69,9 @@ def motion(id_: str, name: str = "", tags: Sequence[str] = (), line: int = 1, **
 
 def axis(name: str, values: Sequence[Any] | Mapping[str, Any], line: int = 1) -> Axis:
     pairs = values.items() if isinstance(values, Mapping) else [(_slug(value), value) for value in values]
-    return Axis(name, tuple(AxisValue(i, value, place(line, 20 + n)) for n, (i, value) in enumerate(pairs)), place(line))
+    return Axis(
+        name, tuple(AxisValue(i, value, place(line, 20 + n)) for n, (i, value) in enumerate(pairs)), place(line)
+    )
 
 
 def _slug(value: object) -> str:
@@ -82,7 +84,10 @@ def patterns(*texts: str, line: int = 1) -> tuple[Pattern, ...]:
 
 def match(line: int = 1, **items: str | Sequence[str]) -> Match:
     return Match(
-        tuple((name, patterns(*([texts] if isinstance(texts, str) else texts), line=line)) for name, texts in items.items()),
+        tuple(
+            (name, patterns(*([texts] if isinstance(texts, str) else texts), line=line))
+            for name, texts in items.items()
+        ),
         place(line),
     )
 
@@ -185,9 +190,7 @@ def project(
         characters={each.id: each for each in cast},
         motions={each.id: each for each in moves},
         shots=shots or (shot(),),
-        output=OutputDeclaration(
-            dir=folder, dir_place=place(90), takes=template(takes, 91), final=template(final, 92)
-        ),
+        output=OutputDeclaration(dir=folder, dir_place=place(90), takes=template(takes, 91), final=template(final, 92)),
         budget=Budget(),
         watch=WatchAllowance(),
         sources=(FOLDER / "shotlist.yaml",),
