@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +16,7 @@ import click
 
 from kling_render.cli.events import EventWriter
 from kling_render.cli.invocation import Invocation
+from kling_render.cli.summary import completed
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, Progress, RunReport, Stop
 from kling_render.engine.world import Watcher
@@ -37,9 +40,23 @@ class Several:
             watcher.tell(progress)
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The tightest cap of a run, and what counted against it before."""
+
+    usd: Decimal
+    committed_usd: Decimal
+
+
 @contextmanager
 def display(
-    invocation: Invocation, watchers: Several, plan: Plan | None, clock: Clock, events: str | None
+    invocation: Invocation,
+    watchers: Several,
+    plan: Plan | None,
+    clock: Clock,
+    events: str | None,
+    *,
+    limit: Limit | None = None,
 ) -> Iterator[EventWriter | None]:
     """While inside, the run is shown: live on a terminal, as plain lines in a pipe, as events where asked."""
     with ExitStack() as stack:
@@ -53,7 +70,9 @@ def display(
             from kling_render.cli.progress_live import LiveProgress
 
             console = Console(stderr=True, no_color=not invocation.color(sys.stderr))
-            watchers.watchers.append(stack.enter_context(LiveProgress(console, plan, clock)))
+            cap, committed = (limit.usd, limit.committed_usd) if limit else (None, Decimal(0))
+            board = LiveProgress(console, plan, clock, cap_usd=cap, committed_usd=committed)
+            watchers.watchers.append(stack.enter_context(board))
         else:
             from kling_render.cli.progress_plain import PlainProgress
 
@@ -86,14 +105,15 @@ def drive(
     *,
     paying: bool,
     events: str | None,
+    limit: Limit | None = None,
 ) -> RunReport:
     """Run the session with its display; the index is written afterwards."""
     watchers = Several()
     session.watcher = watchers
-    with display(invocation, watchers, session.planned.plan, session.workspace.clock, events) as writer:
+    with display(invocation, watchers, session.planned.plan, session.workspace.clock, events, limit=limit) as writer:
         report = session.execute(options, paying=paying, on_start=heed_signals)
         if writer is not None:
-            writer.end(report)
+            writer.end(completed(report, session.planned.plan))
     return report
 
 

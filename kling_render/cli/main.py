@@ -23,6 +23,7 @@ COMMANDS = {
     "render": "bring the output tree up to date",
     "status": "show where every job stands, and the money",
     "pull": "fetch everything that can be had without paying",
+    "retry": "render failed jobs again",
     "sandbox": "run a local stand-in for the API",
     "doctor": "check key, balance, price, store and disk",
     "config": "show every setting, its value and where it came from",

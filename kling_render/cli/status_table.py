@@ -11,46 +11,17 @@ from kling_render.cli.job_words import credits_text, duration, one_line
 from kling_render.cli.timestamps import iso
 from kling_render.lifecycle.answers import REMEDIES, FailureClass
 from kling_render.lifecycle.records import Attempt, usd_of
-from kling_render.lifecycle.states import State
 from kling_render.planning.document import job_document, money
-from kling_render.planning.records import Action, Plan, PlannedJob, ReasonCode
+from kling_render.planning.records import Plan, PlannedJob
+from kling_render.planning.states import STATES, job_state
 from kling_render.planning.text import jobs_word, visible, why_text
 
 FORMAT = "kling-render.status/1"
 LISTED = 20
 """Jobs named below each state; `verbose` names all."""
 
-#: States in the order they are shown, with their words.
-STATES = {
-    "up-to-date": "up to date",
-    "pinned": "picked and edited since",
-    "restore": "to restore from the store, free",
-    "shared": "share another job's result",
-    "running": "running",
-    "ready": "paid and not yet brought home",
-    "to-render": "to render",
-    "failed": "failed",
-    "blocked": "blocked",
-    "in-doubt": "in doubt",
-    "needs-user": "need you",
-    "paid-lost": "paid and lost",
-    "abandoned": "given up",
-}
-
 #: States whose jobs are named; the others are only counted.
 _NAMED = ("running", "ready", "blocked", "in-doubt", "needs-user", "paid-lost", "abandoned")
-
-_BY_ATTEMPT = {
-    State.READY: "ready",
-    State.FETCHED: "ready",
-    State.DONE: "ready",
-    State.IN_DOUBT: "in-doubt",
-    State.NEEDS_USER: "needs-user",
-    State.PAID_LOST: "paid-lost",
-    State.ABANDONED: "abandoned",
-}
-
-_FAILED = frozenset({State.REJECTED, State.REMOTE_FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +57,6 @@ class Status:
     now: float
     #: Seconds that generations of this project take, in the middle; None when none ended yet.
     typical_s: float | None = None
-
-
-def job_state(planned: PlannedJob) -> str:
-    """One of `STATES`."""
-    attempt, action = planned.attempt, planned.action
-    if action is Action.BLOCKED and attempt is not None and attempt.state in _BY_ATTEMPT:
-        return _BY_ATTEMPT[attempt.state]
-    if action is Action.RESUME:
-        return _BY_ATTEMPT.get(attempt.state, "running") if attempt else "running"
-    codes = {reason.code for reason in planned.reasons}
-    if codes & {ReasonCode.FAILED_BEFORE, ReasonCode.HELD_BACK} and attempt is not None and attempt.state in _FAILED:
-        return "failed"
-    return {Action.RENDER: "to-render", Action.ADOPT: "shared"}.get(action, action.value)
 
 
 def status_document(status: Status) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kling_render.config import Settings
@@ -17,6 +17,7 @@ from kling_render.lifecycle.states import State
 from kling_render.planning.plan import Facts, make_plan
 from kling_render.planning.records import Plan, Presence
 from kling_render.planning.selectors import select
+from kling_render.planning.states import job_state
 from kling_render.ports import Clock, LedgerTransaction
 from kling_render.shotlist.expand import expand
 from kling_render.shotlist.reader import read
@@ -136,8 +137,17 @@ class Workspace:
         selectors: Sequence[str] = (),
         *,
         lookup: bool = True,
+        again: bool = False,
     ) -> Planned:
-        """What would happen and why. Without `lookup` the prices are those last seen.
+        """What would happen and why.
+
+        Args:
+            project: compiled.
+            inspection: of its inputs.
+            digests: the stat cache.
+            selectors: which jobs; all of them when there is none.
+            lookup: whether prices are asked for; else they are those last seen.
+            again: whether requests that the provider refused for good are rendered again.
 
         Raises:
             UsageError: a selector matches nothing.
@@ -169,13 +179,13 @@ class Workspace:
             results=known.results,
             latest=known.latest,
             earlier=known.earlier,
-            held_back=_held_back,
+            held_back=_never if again else _held_back,
             key=_rehearsal_key if project.provider == PREVIZ else _own_key,
         )
         everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
         if not selectors:
             return Planned(project, inspection, everything, everything)
-        states = {planned.job.id: planned.action.value for planned in everything.jobs}
+        states = {planned.job.id: job_state(planned) for planned in everything.jobs}
         chosen = select(project.jobs, selectors, state_of=lambda job: states[job.id])
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
         return Planned(project, inspection, everything, part)
@@ -229,6 +239,10 @@ def _held_back(attempt: Attempt) -> str | None:
     return None
 
 
+def _never(_attempt: Attempt) -> None:
+    return None
+
+
 def _own_key(_job: Job, fingerprint: str) -> str:
     return fingerprint
 
@@ -260,9 +274,3 @@ def find_list(given: str | None, cwd: Path, stdin: Callable[[], bytes]) -> ListS
         f"no shotlist.yaml in {cwd} or a folder above it",
         help="`kling-render init` makes a small working project; -f names a shot list elsewhere",
     )
-
-
-def only_selected(plan: Plan, ids: Iterable[str]) -> Plan:
-    """The part of a plan that is about these jobs."""
-    wanted = set(ids)
-    return replace(plan, jobs=tuple(planned for planned in plan.jobs if planned.job.id in wanted))

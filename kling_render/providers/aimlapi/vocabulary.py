@@ -20,6 +20,8 @@ CLIENT_REQUEST_ID = "X-Client-Request-Id"
 INFERENCE_ID = "x-inference-id"
 LOG_PAGE = 100
 """Rows per page of the log, the vendor's maximum."""
+_ABSURD = Decimal(10) ** 15
+"""Credits or dollars that no answer can mean; such a figure counts as not given."""
 
 
 def request_fields(request: SubmitRequest) -> dict[str, Any]:
@@ -107,4 +109,4 @@ def _decimal(value: object) -> Decimal | None:
         number = Decimal(value)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and number >= 0 else None
+    return number if number.is_finite() and 0 <= number < _ABSURD else None

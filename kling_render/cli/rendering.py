@@ -1,0 +1,114 @@
+"""Rendering with consent, display and a last word: what `render` and `retry` share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from kling_render.cli.commands.plan import show_plan
+from kling_render.cli.consent import ask
+from kling_render.cli.driving import Limit, Several, drive
+from kling_render.cli.invocation import Invocation
+from kling_render.cli.summary import completed, run_document, run_text
+from kling_render.config import Settings
+from kling_render.engine.work import Options
+from kling_render.lifecycle.records import Cap, usd_of
+from kling_render.workspace.running import caps
+from kling_render.workspace.session import Session
+
+
+def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any], *, again: bool = False) -> int:
+    """Bring the selected jobs up to date; returns the exit code.
+
+    Args:
+        invocation: the call.
+        select: selectors.
+        given: the command's own options.
+        again: render requests once more that the provider refused for good.
+    """
+    invocation.options["jobs"] = given["jobs"]
+    settings = invocation.settings()
+    with invocation.open_store(settings) as store:
+        workspace = invocation.workspace(settings, store)
+        project = workspace.compile()
+        digests = workspace.digests(project.folder)
+        planned = workspace.plan(project, workspace.inspect(project, digests), digests, select, again=again)
+        invocation.show_warnings(workspace.warnings)
+        session = Session(workspace, planned, digests, Several())
+        if not session.free:
+            _announce(invocation, session)
+            ask(planned.plan, settings, project.budget, yes=given["yes"], max_usd=_max_usd(settings, given))
+        options = _options(session, settings, given)
+        limit = _limit(session, options("").caps)
+        report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
+        after = session.replanned()
+        session.write_index(after)
+        if given.get("prune"):
+            for path in session.prune(after):
+                report.notices.append(f"moved to the trash: {path}")
+        elif after.stale_outputs and not invocation.quiet:
+            report.notices.append(f"{len(after.stale_outputs)} stale outputs; `render --prune` moves them to the trash")
+    if invocation.as_json:
+        invocation.document(run_document(report, planned.plan))
+    else:
+        click.echo(run_text(report, planned.plan), nl=False, err=given.get("events") == "-")
+        for notice in report.notices:
+            click.echo(f"note: {notice}", err=True)
+    return completed(report, planned.plan).exit_code
+
+
+def _announce(invocation: Invocation, session: Session) -> None:
+    """What is about to happen, before consent is asked."""
+    if sys.stderr.isatty() and not invocation.quiet and not invocation.as_json and session.planned.plan.totals.render:
+        show_plan(invocation, session.planned.plan)
+
+
+def _max_usd(settings: Settings, given: dict[str, Any]) -> Decimal | None:
+    limits = [limit for limit in (settings.max_usd, given["max_usd"]) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _limit(session: Session, found: Sequence[Cap]) -> Limit | None:
+    """The cap that leaves the least, for the display."""
+    with session.workspace.store.ledger.reading() as ledger:
+        spent = [
+            (cap, ledger.spent(session.planned.plan.namespace, cap.project_folder, cap.since, cap.run)) for cap in found
+        ]
+    rooms = [(cap.limit - sums.committed, cap.limit, sums.committed) for cap, sums in spent]
+    _, limit, committed = min(rooms, default=(0, None, 0))
+    return None if limit is None else Limit(usd_of(limit), usd_of(committed))
+
+
+def _options(session: Session, settings: Settings, given: dict[str, Any]) -> Callable[[str], Options]:
+    project, clock = session.planned.project, session.workspace.clock
+
+    def options(run_id: str) -> Options:
+        at_once = settings.jobs
+        if session.free and settings.origins.get("jobs") == "default":
+            at_once = min(at_once, os.cpu_count() or 1)
+        limits = caps(
+            settings,
+            project.budget,
+            folder=project.folder,
+            run_id=run_id,
+            now=clock.now(),
+            max_usd=_max_usd(settings, given),
+        )
+        return Options(
+            jobs=at_once,
+            poll_s=settings.poll_seconds,
+            absence_s=settings.absence_seconds,
+            retries=settings.retries,
+            caps=() if session.free else limits,
+            fail_fast=bool(given.get("fail_fast")),
+            detach=bool(given.get("detach")) and not session.free,
+            stop_after_s=given.get("stop_after"),
+            wait_doubts=bool(given.get("wait_doubts")),
+        )
+
+    return options
