@@ -70,10 +70,20 @@ def _seconds(moov: bytes) -> Fraction | None:
         if kind == b"trak":
             media = dict(_boxes(dict(_boxes(content)).get(b"mdia", b"")))
             if media.get(b"hdlr", b"")[8:12] == b"vide" and b"mdhd" in media:
-                own = _duration(media[b"mdhd"])
+                own = _frames(media) or _duration(media[b"mdhd"])
                 if own:
                     return own
     return whole or None
+
+
+def _frames(media: dict[bytes, bytes]) -> Fraction | None:
+    """The sum of all frames' durations: `mdhd` may count a delay that an edit list takes away again."""
+    table = dict(_boxes(dict(_boxes(media.get(b"minf", b""))).get(b"stbl", b""))).get(b"stts", b"")
+    entries = struct.unpack_from(">I", table, 4)[0] if len(table) >= 8 else 0
+    ticks = sum(count * delta for count, delta in struct.iter_unpack(">II", table[8 : 8 + 8 * entries]))
+    header = media[b"mdhd"]
+    scale = struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0]
+    return Fraction(ticks, scale) if ticks and scale else None
 
 
 def _duration(header: bytes) -> Fraction:
