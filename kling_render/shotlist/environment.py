@@ -19,9 +19,9 @@ from kling_render.shotlist import sandboxing
 from kling_render.shotlist.metering import LARGEST_TEXT, Meter, TemplateFault, name_of, too_large
 from kling_render.shotlist.sandboxing import Outline
 from kling_render.shotlist.template_filters import filters_of, taken, tests_of
-from kling_render.shotlist.template_names import MAPPING_METHODS, Entity
+from kling_render.shotlist.template_names import MAPPING_METHODS, SCALARS, Entity
 
-LARGEST_SOURCE = 65_536
+LARGEST_SOURCE = 32_768
 _TEXT_METHODS = (
     "capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isascii", "isdecimal",
     "isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "lower", "lstrip", "partition",
@@ -181,7 +181,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
 
     def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> jinja2.Template:  # noqa: A002
         """The included file of that name, seen from the template `parent`."""
-        self.meter.spend(10)
+        self.meter.spend(50)
         if not isinstance(name, str):
             raise TemplateFault("KR0408", f"{name_of(name)} is not the name of a template")
         source, text = self._load(name, parent or "")
@@ -233,6 +233,8 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
     def getitem(self, obj: Any, argument: Any) -> Any:
         """An item of a mapping or a list, or a field of an entity."""
         kind = type(obj)
+        if type(argument) not in SCALARS and not isinstance(argument, tuple | jinja2.Undefined):
+            raise TemplateFault("KR0408", f"{name_of(argument)} is not an index")
         if kind is Entity and isinstance(argument, str):
             if argument in obj.fields:
                 return obj.fields[argument]

@@ -75,9 +75,9 @@ class Meter:
 
     __slots__ = ("_all_left", "_left")
 
-    def __init__(self) -> None:
+    def __init__(self, all_steps: int = ALL_STEPS) -> None:
         self._left = STEPS
-        self._all_left = ALL_STEPS
+        self._all_left = all_steps
 
     def start(self) -> None:
         """Begin the next rendering."""
@@ -147,6 +147,8 @@ class Meter:
         """The result of a call, after its size was checked."""
         if type(value) is str and len(value) > LARGEST_TEXT:
             raise too_large(f"a text of more than {LARGEST_TEXT:,} characters")
+        if type(value) is int and value.bit_length() > LARGEST_BITS:
+            raise too_large("a number that is too large")
         return self.charge(value)
 
     def concat(self, values: list[Any]) -> str:

@@ -95,33 +95,9 @@ def test_deep_fields_and_lists_are_read_in_place():
     assert job.request.prompt == "red tail {'colour': 'red', 'parts': ['tail']}"
 
 
-texts = st.lists(
-    st.sampled_from(
-        [
-            "a",
-            "{",
-            "}",
-            "%",
-            "%s",
-            "\n",
-            "\r\n",
-            "}}",
-            "{{ city }}",
-            "{{city}}",
-            "{{\ncity }}",
-            "{{ character.name }}",
-            "{{ take }}",
-            "{{ vars.deep.x }}",
-            "{{ n }}",
-            "{{ none }}",
-            "{{ character }}",
-            "#",
-            " ",
-            "é",
-        ]
-    ),
-    max_size=7,
-).map("".join)
+PIECES = ["a", "{", "}", "%", "%s", "\n", "\r\n", "}}", "#", " ", "é", "{{ city }}", "{{city}}", "{{\ncity }}"]
+FIELDS = ["{{ character.name }}", "{{ take }}", "{{ vars.deep.x }}", "{{ n }}", "{{ none }}", "{{ character }}"]
+texts = st.lists(st.sampled_from(PIECES + FIELDS), max_size=7).map("".join)
 
 
 @settings(derandomize=True, database=None, max_examples=200, deadline=None)
@@ -130,7 +106,7 @@ def test_plain_templates_print_what_jinja_prints(text):
     variables = {"city": "Lisbon", "deep": {"x": 1.5}, "n": True}
     mine = prompts(text, **variables)
     # A comment makes it a template that Jinja renders.
-    theirs = prompts(text[:0] + "{# #}" + text, **variables)
+    theirs = prompts("{# #}" + text, **variables)
     assert [m.partition(" ")[0] if m.startswith("KR") else m for m in mine] == [
         m.partition(" ")[0] if m.startswith("KR") else m for m in theirs
     ]
