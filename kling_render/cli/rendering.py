@@ -15,7 +15,7 @@ from kling_render.cli.consent import ask
 from kling_render.cli.driving import Limit, Several, drive
 from kling_render.cli.invocation import Invocation
 from kling_render.cli.summary import completed, run_document, run_text
-from kling_render.config import Settings
+from kling_render.config import Settings, require_key
 from kling_render.engine.work import Options
 from kling_render.lifecycle.records import Cap, usd_of
 from kling_render.workspace.running import caps
@@ -41,6 +41,8 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         invocation.show_warnings(workspace.warnings)
         session = Session(workspace, planned, digests, Several())
         if not session.free:
+            if planned.plan.totals.render:
+                require_key(settings)
             _announce(invocation, session)
             ask(planned.plan, settings, project.budget, yes=given["yes"], max_usd=_max_usd(settings, given))
         options = _options(session, settings, given)

@@ -36,6 +36,10 @@ class PollingRefused(Exception):  # noqa: N818 - named for what happened
     """The account is refused even for polls: the generation goes on, this run cannot see it."""
 
 
+class UnknownToServer(Exception):  # noqa: N818 - named for what happened
+    """The server does not know the id any more: looking on would hold the run up; the attempt is kept."""
+
+
 class CannotFetch(Exception):  # noqa: N818 - named for what happened
     """The result is paid for but could not be downloaded now; the attempt stays ready."""
 
@@ -57,6 +61,7 @@ class Follower:
 
         Raises:
             PollingRefused: 401 or 403, three times in a row.
+            UnknownToServer: the attempt stalled because its id is unknown; it is kept, and never sent again.
         """
         world, poll_s = self._world, self._options.poll_s
         wait = resumed_poll_s(poll_s, world.chance) if resumed else first_poll_s(poll_s, world.chance)
@@ -71,6 +76,8 @@ class Follower:
             if answer.kind == "failed":
                 return await self._failed(attempt, answer)
             attempt = await self._still_running(attempt, answer, targets, troubles)
+            if attempt.state is State.STALLED and answer.kind == "unknown-id":
+                raise UnknownToServer(f"the server does not know the generation {attempt.generation_id}")
             wait = self._next_wait(attempt, answer, troubles)
 
     async def _still_running(

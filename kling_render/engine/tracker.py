@@ -79,6 +79,19 @@ class Tracker:
         for target in targets:
             self._tell(JobReport(job=target.job, state=state, detail=message, output=target.output), {})
 
+    def stalled(self, targets: Iterable[Target], attempt: Attempt, message: str) -> None:
+        """Jobs whose paid generation the server does not know any more: only the user can say what to do."""
+        detail = f"{message}; `kling-render pull` looks again"
+        for target in targets:
+            report = JobReport(
+                job=target.job,
+                state=JobState.NEEDS_USER,
+                detail=detail,
+                generation_id=attempt.generation_id,
+                output=target.output,
+            )
+            self._tell(report, {})
+
     def settled_doubt(self, attempt: Attempt) -> None:
         """A doubt is none any more."""
         self.report.doubts.pop(attempt.id, None)

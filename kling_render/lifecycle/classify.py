@@ -47,7 +47,7 @@ def classify(evidence: SubmitEvidence, now: float = 0.0) -> Verdict:
         return Rejected(
             failure=FailureClass.INPUT_CHANGED if evidence.input_changed else FailureClass.NOT_SENT,
             message=evidence.input_changed or evidence.broken or "the connection could not be made",
-            again=not evidence.untrusted,
+            again=not evidence.untrusted and not evidence.input_changed,
             stop=evidence.untrusted,
         )
     if evidence.status is not None:
@@ -57,7 +57,7 @@ def classify(evidence: SubmitEvidence, now: float = 0.0) -> Verdict:
             failure=FailureClass.INPUT_CHANGED if evidence.input_changed else FailureClass.NOT_SENT,
             message=evidence.input_changed
             or f"only {evidence.body_sent} of {evidence.body_declared} bytes left before: {evidence.broken}",
-            again=True,
+            again=not evidence.input_changed,
         )
     return InDoubt(
         message=f"all {evidence.body_declared} bytes were sent, but no answer came: {evidence.broken}",
