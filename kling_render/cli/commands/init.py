@@ -13,6 +13,7 @@ from kling_render.cli.invocation import Invocation, global_options
 from kling_render.errors import KlingRenderError, UsageError
 
 SCHEMA = "shotlist.schema.json"
+IGNORE = Path(".gitignore")
 
 
 @click.command("init")
@@ -31,6 +32,9 @@ def command(invocation: Invocation, place: str) -> int:
     source = _starter()
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     files = [path for path in files if not any(part.startswith("renders") for part in path.parts)]
+    if (target / IGNORE).exists():
+        files.remove(IGNORE)  # a repository has its own
+        invocation.say(f"kept your {IGNORE}; it should leave out renders/ and renders.previz/")
     written = [*files, Path(SCHEMA)]
     standing = [path.as_posix() for path in written if (target / path).exists()]
     if standing:
