@@ -13,6 +13,9 @@ from kling_render.ports import InputGone
 from kling_render.shotlist.records import InputRef, Request
 from kling_render.store.hashing import sha256_of
 
+MAX_EDGE = 1920
+"""Pixels of the longer edge: rehearsals have the clip's own size up to Full HD."""
+
 
 def workers() -> int:
     """How many rehearsals are made side by side: one per core, up to four."""
@@ -44,6 +47,7 @@ class Previz:
             orientation=request.orientation,
             keep_audio=request.keep_audio,
             lines=label,
+            max_edge=MAX_EDGE,
         )
         try:
             await self._pool.render(spec, target)

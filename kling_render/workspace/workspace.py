@@ -6,29 +6,31 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from kling_render.config import Settings
 from kling_render.disk.project_files import DiskFiles
 from kling_render.errors import Diagnostic, InputProblems, UsageError
 from kling_render.lifecycle.answers import FailureClass
-from kling_render.lifecycle.records import Attempt, Result
+from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.planning.plan import Facts, make_plan
 from kling_render.planning.records import Plan, Presence
 from kling_render.planning.selectors import select
 from kling_render.planning.states import job_state
-from kling_render.ports import Clock, LedgerTransaction
+from kling_render.ports import Clock
 from kling_render.shotlist.expand import expand
 from kling_render.shotlist.reader import read
 from kling_render.shotlist.records import Job, Project
 from kling_render.store.digests import StatDigests
+from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
 from kling_render.workspace import prices, remote
 from kling_render.workspace.inspect import Inspection, inspect
 
 PREVIZ = "previz"
-REHEARSAL_VERSION = 1
+REHEARSAL_VERSION = 2
 """Raised when rehearsals look different: they are free, so they are simply made again."""
 
 _FINAL_FAILURES = frozenset({FailureClass.CONTENT.value, FailureClass.BAD_REQUEST.value, FailureClass.TOO_LARGE.value})
@@ -154,7 +156,7 @@ class Workspace:
         """
         namespace = PREVIZ if project.provider == PREVIZ else self.settings.namespace
         with self.store.ledger.reading() as ledger:
-            known = _known(ledger, namespace, str(project.folder))
+            latest, results = ledger.unsettled(namespace), ledger.results(namespace)
         price = (
             prices.free
             if project.provider == PREVIZ
@@ -170,15 +172,16 @@ class Workspace:
 
         wanted = {path for job in project.jobs for path in (job.output, job.final)}
         stale = stale_outputs(project.folder / project.output_dir, wanted)
+        root = str(project.folder) + os.sep
         facts = Facts(
             namespace=namespace,
             identities=inspection.identity,
             seconds=inspection.seconds,
             prices=price,
-            present=lambda path, sha256: _presence(project.folder / path, sha256, digests),
-            results=known.results,
-            latest=known.latest,
-            earlier=known.earlier,
+            present=lambda path, sha256: _presence(root + path.replace("/", os.sep), sha256, digests),
+            results=results,
+            latest=latest,
+            earlier=_Earlier(self.store.ledger, namespace, str(project.folder)),
             held_back=_never if again else _held_back,
             key=_rehearsal_key if project.provider == PREVIZ else _own_key,
         )
@@ -201,28 +204,29 @@ class Planned:
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the ledger says about a project."""
+class _Earlier(Mapping[str, str]):
+    """Job id → manifest of its newest result; read when first asked for, since only jobs without a result ask."""
 
-    results: Mapping[str, Result]
-    latest: Mapping[str, Attempt]
-    #: Job id → manifest of its newest result.
-    earlier: Mapping[str, str]
+    def __init__(self, ledger: SqliteLedger, namespace: str, folder: str) -> None:
+        self._ledger = ledger
+        self._scope = namespace, folder
+
+    @cached_property
+    def _manifests(self) -> Mapping[str, str]:
+        with self._ledger.reading() as ledger:
+            return ledger.newest_manifests(*self._scope)
+
+    def __getitem__(self, job: str) -> str:
+        return self._manifests[job]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifests)
+
+    def __len__(self) -> int:
+        return len(self._manifests)
 
 
-def _known(ledger: LedgerTransaction, namespace: str, folder: str) -> _Known:
-    latest = ledger.latest(namespace)
-    earlier: dict[str, tuple[float, str]] = {}
-    for attempt in latest.values():
-        if attempt.folder == folder and attempt.state in (State.FETCHED, State.DONE):
-            before = earlier.get(attempt.job)
-            if before is None or before[0] < attempt.reserved_at:
-                earlier[attempt.job] = attempt.reserved_at, attempt.manifest
-    return _Known(ledger.results(namespace), latest, {job: text for job, (_, text) in earlier.items()})
-
-
-def _presence(path: Path, sha256: str, digests: StatDigests) -> Presence:
+def _presence(path: str, sha256: str, digests: StatDigests) -> Presence:
     try:
         return Presence.HERE if digests.sha256(path) == sha256 else Presence.OTHER
     except FileNotFoundError:
