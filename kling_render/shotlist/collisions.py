@@ -82,7 +82,7 @@ def _report(files: Sequence[_File], report: Report) -> None:
                 message = f"{file.owner} needs the folder {folder}, which is a file: {what}"
                 report.error("KR0305", message, _place(file), help="change the path templates")
     if more:
-        report.error("KR0305", f"{more:,} more files share a path", _place(files[0]))
+        report.error("KR0305", f"{more:,} more files share a path", report.found[-1].place)
 
 
 def _hint(file: _File, other: _File) -> str:

@@ -53,19 +53,20 @@ def _expand(
     _check_shot_ids(declarations.shots, report)
     surveys = [survey(shot, declarations.characters, declarations.motions, report) for shot in declarations.shots]
     if _is_too_much(surveys, max_jobs, declarations, report):
-        return Compilation(None, tuple(report.found))
+        return Compilation(None, report.in_order())
     templates = Templates(declarations.folder, files, shown, report)
     cast = Cast.of(declarations)
     settled = [_settled(found, cast, report) for found in surveys]
     count = sum(settings.takes for cells in settled for _, settings in cells)
     if count > max_jobs:
         _too_many(count, max_jobs, declarations.shots, report)
-        return Compilation(None, tuple(report.found))
+        return Compilation(None, report.in_order())
     jobs = _jobs(surveys, settled, cast, templates, report)
-    check_collisions(jobs, declarations.output, report)
+    if all(diagnostic.code != "KR0135" for diagnostic in report.found):  # jobs with one id have one path too
+        check_collisions(jobs, declarations.output, report)
     if report:
-        return Compilation(None, tuple(report.found))
-    return Compilation(_project(declarations, jobs, output_dir, provider, templates.sources), tuple(report.found))
+        return Compilation(None, report.in_order())
+    return Compilation(_project(declarations, jobs, output_dir, provider, templates.sources), report.in_order())
 
 
 def _is_too_much(surveys: Sequence[Survey], limit: int, declared: Declarations, report: Report) -> bool:

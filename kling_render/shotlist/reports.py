@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kling_render.errors import Place, Problems
+from kling_render.errors import Diagnostic, Place, Problems
 
 #: Codes of patterns and axis names that match nothing.
 _PATTERNS = frozenset({"KR0130", "KR0131"})
@@ -54,6 +54,19 @@ class Report(Problems):
         """Add a warning, unless it was said before."""
         if self._new(code, message, place):
             Problems.warning(self, code, message, place, help=help, related=related)
+
+    def in_order(self) -> tuple[Diagnostic, ...]:
+        """All of them by file, in the order the files came up, then by position; what has no place comes first."""
+        files: dict[str, int] = {}
+        for diagnostic in self.found:
+            if diagnostic.place is not None:
+                files.setdefault(diagnostic.place.file, len(files))
+
+        def position(diagnostic: Diagnostic) -> tuple[int, int, int]:
+            place = diagnostic.place
+            return (-1, 0, 0) if place is None else (files[place.file], place.line, place.column)
+
+        return tuple(sorted(self.found, key=position))
 
     def _new(self, code: str, message: str, place: Place | None) -> bool:
         key = (code, message, place)
