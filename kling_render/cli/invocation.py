@@ -122,7 +122,7 @@ def _change_folder(_context: click.Context, _parameter: click.Parameter, value: 
 
 _GLOBAL = (
     click.option(
-        "-C", "folder", metavar="DIR", expose_value=False, is_eager=True, callback=_change_folder, help="Run in DIR."
+        "-C", "run_in", metavar="DIR", expose_value=False, is_eager=True, callback=_change_folder, help="Run in DIR."
     ),
     click.option("-f", "list_file", metavar="FILE", help="The shot list (default: shotlist.yaml; - for stdin)."),
     click.option("--store", metavar="FOLDER", help="Where results and the ledger lie."),

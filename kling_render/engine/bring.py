@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kling_render.engine.deliver import Deliverer
-from kling_render.engine.follow import CannotFetch, Follower, PollingRefused
+from kling_render.engine.follow import CannotFetch, Follower, PollingRefused, UnknownToServer
 from kling_render.engine.gate import Gate, Slot
 from kling_render.engine.leaving import Tasks
 from kling_render.engine.recover import recover
@@ -39,7 +39,7 @@ class Bringer:
         gate: Gate,
         tasks: Tasks,
         follower: Follower,
-        claimed: frozenset[Path],
+        claimed: Mapping[Path, str],
         doubt: Callable[[Work, Attempt], None],
     ) -> None:
         self._world = world
@@ -52,9 +52,9 @@ class Bringer:
         self._deliverer = Deliverer(world, tracker, claimed)
         self._doubt = doubt
 
-    async def bring(self, work: Work) -> None:
-        """Submit until the work has a result or cannot have one now."""
-        unsent = failed = 0
+    async def bring(self, work: Work, failed: int = 0) -> None:
+        """Submit until the work has a result or cannot have one now; `failed`: generations that failed already."""
+        unsent = 0
         while True:
             slot = Slot(self._gate)
             with self._tasks.parked():
@@ -88,7 +88,7 @@ class Bringer:
         ended = await self.go_on(work, attempt, resumed=True, slot=slot)
         slot.leave()
         if self._once_more(work, ended, 1):
-            await self.bring(work)
+            await self.bring(work, 1)
 
     async def _pay(self, work: Work) -> Attempt | Taken | OverBudget | NotSent:
         return await (self._render(work) if self._world.renderer else self._submitter.submit(work))
@@ -152,6 +152,9 @@ class Bringer:
                 attempt, warning = await self._follower.fetch(attempt, work.targets)
         except PollingRefused:
             return attempt
+        except UnknownToServer as error:
+            self._tracker.stalled(work.targets, attempt, str(error))
+            return attempt
         except CannotFetch as error:
             self._fail(work, FailureClass.DOWNLOAD, str(error), attempt)
             return attempt
@@ -166,7 +169,9 @@ class Bringer:
         world, now, attempt_id = self._world, self._world.clock.now(), work.result.attempt
         attempt = await world.ledger.read(lambda ledger: ledger.attempt(attempt_id))
         if attempt is None or attempt.generation_id is None or world.provider is None:
-            message = "its stored result is missing or damaged, and nobody has another copy"
+            fetchable = attempt is not None and attempt.generation_id is not None
+            where = "only the provider may have another copy (set the key)" if fetchable else "nobody has another copy"
+            message = f"its stored result is missing or damaged, and {where}"
             self._fail(work, FailureClass.DOWNLOAD, message, attempt)
             return
         again = await world.ledger.write(
@@ -207,7 +212,7 @@ class Bringer:
         while True:
             now = await self._world.ledger.read(lambda ledger: ledger.attempt(attempt.id))
             if now is None or now.state in SPENT_NOTHING:
-                return now is None or self._free_again(work, now)
+                return work.request is not None and (now is None or self._free_again(work, now))
             if now.state in (State.FETCHED, State.DONE):
                 await self._deliverer.deliver(work, now, charged=False)
                 return False
@@ -225,7 +230,7 @@ class Bringer:
         if ended.failure in {kind.value for kind in final}:
             self._fail(work, FailureClass(ended.failure), ended.message or "", ended)
             return False
-        return work.request is not None
+        return True
 
     async def _inherit(self, work: Work, attempt: Attempt) -> bool:
         """The other process is gone: what it left is recovered like at the start of a run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from kling_render.engine.tracker import Tracker
@@ -16,7 +17,7 @@ from kling_render.lifecycle.states import Event, State
 class Deliverer:
     """Brings stored results into output trees."""
 
-    def __init__(self, world: World, tracker: Tracker, claimed: frozenset[Path]) -> None:
+    def __init__(self, world: World, tracker: Tracker, claimed: Mapping[Path, str]) -> None:
         self._world = world
         self._tracker = tracker
         self._claimed = claimed
@@ -43,7 +44,7 @@ class Deliverer:
     ) -> bool:
         done = True
         for number, target in enumerate(work.targets):
-            if work.request is None and target.output in self._claimed:
+            if self._claimed.get(target.output, work.key) != work.key:
                 # The cell was edited meanwhile: the paid result is kept in the store, its path belongs to the new job.
                 self._tracker.note(f"{target.job} was edited while it ran; its result is kept in the store")
                 continue

@@ -11,8 +11,9 @@ Each wanted result is one task; the gate decides who may submit. A stop closes t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from kling_render.engine.bring import Bringer
 from kling_render.engine.deliver import work_of
@@ -37,7 +38,8 @@ class Run:
         options: how.
         works: wanted results, most urgent first.
         folder: everything open of this project is finished too; None: of all projects.
-        claimed: output paths of the current plan; an attempt that no job wants any more must not write there.
+        claimed: take paths of the current plan and whose key may write there; an attempt of a cell that was edited
+            meanwhile must not.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Run:
         options: Options,
         works: Sequence[Work],
         folder: str | None,
-        claimed: frozenset[Path] = frozenset(),
+        claimed: Mapping[Path, str] = MappingProxyType({}),
     ) -> None:
         self.report = RunReport()
         self._world = world

@@ -53,16 +53,19 @@ def classify(evidence: SubmitEvidence, now: float = 0.0) -> Verdict:
     if evidence.status is not None:
         return _by_status(evidence.status, evidence, now)
     if evidence.body_sent < evidence.body_declared:
-        return Rejected(
-            failure=FailureClass.INPUT_CHANGED if evidence.input_changed else FailureClass.NOT_SENT,
-            message=evidence.input_changed
-            or f"only {evidence.body_sent} of {evidence.body_declared} bytes left before: {evidence.broken}",
-            again=not evidence.input_changed,
-        )
+        why = f"only {evidence.body_sent} of {evidence.body_declared} bytes left before: {evidence.broken}"
+        return _incomplete(evidence, why)
     return InDoubt(
         message=f"all {evidence.body_declared} bytes were sent, but no answer came: {evidence.broken}",
         generation_id=_clean_id(evidence.inference_id),
     )
+
+
+def _incomplete(evidence: SubmitEvidence, why: str) -> Rejected:
+    """The last bytes never left: nobody can have accepted the request."""
+    changed = evidence.input_changed
+    failure = FailureClass.INPUT_CHANGED if changed else FailureClass.NOT_SENT
+    return Rejected(failure=failure, message=changed or why, again=not changed)
 
 
 def _by_status(status: int, evidence: SubmitEvidence, now: float) -> Verdict:
@@ -73,6 +76,8 @@ def _by_status(status: int, evidence: SubmitEvidence, now: float) -> Verdict:
     failure = _REFUSALS.get(status)
     if failure is None and 400 <= status < 500 and status not in _AMBIGUOUS_4XX and is_api_error(body):
         failure = FailureClass.REFUSED
+    if failure is None and evidence.body_sent < evidence.body_declared:
+        return _incomplete(evidence, f"the server answered {status} before the request was complete: {message}")
     if failure is None:
         return InDoubt(
             message=f"the server answered {status} after the request was sent: {message}",

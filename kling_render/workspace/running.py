@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from kling_render.config import Settings, require_key
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, Progress, RunReport, Work
 from kling_render.engine.world import LocalRenderer, Publisher, Uploads, Watcher, World
+from kling_render.errors import AccountRefused
 from kling_render.lifecycle.identity import ulid
 from kling_render.lifecycle.records import Cap, credits_of
 from kling_render.ports import Clock, PaidProvider
@@ -31,6 +33,8 @@ class Wiring:
     clock: Clock
     #: Whether anything is to be asked of the provider; a run that only restores needs no key.
     online: bool
+    #: Whether the provider is wanted if a key is at hand: stored bytes may prove damaged, and it has another copy.
+    helpful: bool = False
     uploads: Uploads | None = None
     renderer: LocalRenderer | None = None
     chance: random.Random | None = None
@@ -44,7 +48,7 @@ async def run(
     options: Callable[[str], Options],
     *,
     folder: str | None,
-    claimed: frozenset[Path] = frozenset(),
+    claimed: Mapping[Path, str] = MappingProxyType({}),
     on_start: Callable[[Run], None] = lambda _run: None,
 ) -> RunReport:
     """Run the works to the end.
@@ -103,12 +107,17 @@ async def _world(store: Store, settings: Settings, wiring: Wiring) -> AsyncItera
 
 async def _provider(settings: Settings, wiring: Wiring, stack: AsyncExitStack) -> PaidProvider | None:
     """The account's client; None for free providers and for runs that ask nothing of it."""
-    if wiring.renderer is not None or not wiring.online:
+    if wiring.renderer is not None or not (wiring.online or wiring.helpful):
+        return None
+    try:
+        key = require_key(settings)
+    except AccountRefused:
+        if wiring.online:
+            raise
         return None
     from kling_render.providers.aimlapi.client import AimlApi
     from kling_render.secrets import account_id
 
-    key = require_key(settings)
     client = AimlApi(
         base_url=settings.base_url,
         key=key.reveal(),

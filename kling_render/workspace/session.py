@@ -85,6 +85,7 @@ class Session:
             publisher=publisher,
             clock=workspace.clock,
             online=any(work.result is None for work in works) or self._has_open(),
+            helpful=bool(works),
             uploads=ProjectUploads(inspection, store.blobs, store.cache),
             renderer=renderer,
         )

@@ -60,10 +60,10 @@ def _label(planned: PlannedJob) -> tuple[str, ...]:
     return job.id, job.request.prompt, f"take {job.take:02d}{seconds}{cost}"
 
 
-def claimed_paths(plan: Plan, project: Project) -> frozenset[Path]:
-    """Every take path of the whole plan: an attempt that no job wants any more must not write there."""
+def claimed_paths(plan: Plan, project: Project) -> dict[Path, str]:
+    """Every take path of the whole plan and the key of the result that belongs there."""
     root = project.folder / project.output_dir
-    return frozenset(root / planned.job.output for planned in plan.jobs)
+    return {root / planned.job.output: planned.key for planned in plan.jobs}
 
 
 def costs_of(attempts: Iterable[Attempt]) -> int:
