@@ -16,7 +16,7 @@ from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Options, Stop, Work
 from kling_render.engine.world import World
 from kling_render.lifecycle.answers import FailureClass
-from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken
+from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
 from kling_render.lifecycle.schedule import backoff_s
 from kling_render.lifecycle.states import SPENT_NOTHING, Event, State
 from kling_render.ports import InputGone
@@ -158,6 +158,7 @@ class Bringer:
         except CannotFetch as error:
             self._fail(work, FailureClass.DOWNLOAD, str(error), attempt)
             return attempt
+        warning = "; ".join(filter(None, (warning, _overcharged(attempt)))) or None
         await self._deliverer.deliver(work, attempt, charged=attempt.run == self._world.run, warning=warning)
         return attempt
 
@@ -247,3 +248,11 @@ class Bringer:
         self._tracker.failed(work.targets, kind, message, attempt)
         if self._options.fail_fast and kind is not FailureClass.UPSTREAM:
             self._tracker.stop(Stop.FAILED_FAST, f"{work.targets[0].job} failed and --fail-fast is set")
+
+
+def _overcharged(attempt: Attempt) -> str | None:
+    """What to say when the provider charged more than was held."""
+    if attempt.charge is None or attempt.hold is None or attempt.charge <= attempt.hold:
+        return None
+    charged, held = (f"${usd_of(credits_).normalize():f}" for credits_ in (attempt.charge, attempt.hold))
+    return f"charged {charged}, more than the {held} it was estimated at"
