@@ -107,6 +107,10 @@ class Problems:
 
     found: list[Diagnostic] = field(default_factory=list)
 
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Add a diagnostic."""
+        self.found.append(diagnostic)
+
     def error(
         self,
         code: str,
@@ -117,7 +121,7 @@ class Problems:
         related: Iterable[tuple[str, Place]] = (),
     ) -> None:
         """Add an error."""
-        self.found.append(Diagnostic(code, message, place, help, "error", tuple(related)))
+        self.add(Diagnostic(code, message, place, help, "error", tuple(related)))
 
     def warning(
         self,
@@ -129,7 +133,7 @@ class Problems:
         related: Iterable[tuple[str, Place]] = (),
     ) -> None:
         """Add a warning."""
-        self.found.append(Diagnostic(code, message, place, help, "warning", tuple(related)))
+        self.add(Diagnostic(code, message, place, help, "warning", tuple(related)))
 
     @property
     def errors(self) -> list[Diagnostic]:

@@ -25,35 +25,17 @@ class Report(Problems):
     _missed: Counter[Place] = field(default_factory=Counter)
     _said: set[tuple[str, str, Place | None]] = field(default_factory=set)
 
-    def error(
-        self,
-        code: str,
-        message: str,
-        place: Place | None = None,
-        *,
-        help: str = "",  # noqa: A002 - shown as "help:"
-        related: Iterable[tuple[str, Place]] = (),
-    ) -> None:
-        """Add an error, unless it was said before."""
-        if place is not None and place in self.shared and code in _PATTERNS:
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Add a diagnostic, unless it was said before."""
+        place = diagnostic.place
+        if place is not None and place in self.shared and diagnostic.code in _PATTERNS:
             self._missed[place] += 1
             if self._missed[place] != self.shared[place]:
                 return
-        if self._new(code, message, place):
-            Problems.error(self, code, message, place, help=help, related=related)
-
-    def warning(
-        self,
-        code: str,
-        message: str,
-        place: Place | None = None,
-        *,
-        help: str = "",  # noqa: A002 - shown as "help:"
-        related: Iterable[tuple[str, Place]] = (),
-    ) -> None:
-        """Add a warning, unless it was said before."""
-        if self._new(code, message, place):
-            Problems.warning(self, code, message, place, help=help, related=related)
+        key = (diagnostic.code, diagnostic.message, place)
+        if key not in self._said:
+            self._said.add(key)
+            self.found.append(diagnostic)
 
     def in_order(self) -> tuple[Diagnostic, ...]:
         """All of them by file, in the order the files came up, then by position; what has no place comes first."""
@@ -67,12 +49,6 @@ class Report(Problems):
             return (-1, 0, 0) if place is None else (files[place.file], place.line, place.column)
 
         return tuple(sorted(self.found, key=position))
-
-    def _new(self, code: str, message: str, place: Place | None) -> bool:
-        key = (code, message, place)
-        known = key in self._said
-        self._said.add(key)
-        return not known
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
