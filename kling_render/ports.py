@@ -229,11 +229,11 @@ class PaidProvider(Protocol):
         ...
 
 
-class InputGone(Exception):  # noqa: N818 - named for what happened
+class InputGone(Exception):
     """An input cannot be read any more, or is no longer the one that was planned."""
 
 
-class FetchFailed(Exception):  # noqa: N818 - named for what happened
+class FetchFailed(Exception):
     """A download did not complete; another try is free."""
 
 
@@ -241,5 +241,5 @@ class LinkExpired(FetchFailed):
     """The result's link no longer works; the generation is polled again for a fresh one."""
 
 
-class LogUnavailable(Exception):  # noqa: N818 - named for what happened
+class LogUnavailable(Exception):
     """The account's log could not be read completely; it proves nothing this time."""

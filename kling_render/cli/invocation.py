@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -108,7 +107,10 @@ class Invocation:
 
     def document(self, value: dict[str, Any]) -> None:
         """One JSON document on stdout."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        from kling_render.cli.json_text import json_lines
+
+        sys.stdout.writelines(json_lines(value))
+        sys.stdout.flush()
 
 
 def _change_folder(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

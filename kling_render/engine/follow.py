@@ -32,15 +32,15 @@ _FETCHES = 4
 _FRESH_LINKS = 8
 
 
-class PollingRefused(Exception):  # noqa: N818 - named for what happened
+class PollingRefused(Exception):
     """The account is refused even for polls: the generation goes on, this run cannot see it."""
 
 
-class UnknownToServer(Exception):  # noqa: N818 - named for what happened
+class UnknownToServer(Exception):
     """The server does not know the id any more: looking on would hold the run up; the attempt is kept."""
 
 
-class CannotFetch(Exception):  # noqa: N818 - named for what happened
+class CannotFetch(Exception):
     """The result is paid for but could not be downloaded now; the attempt stays ready."""
 
 

@@ -129,7 +129,7 @@ HOLDING = frozenset(
 )
 
 
-class IllegalTransition(Exception):  # noqa: N818 - named for what happened
+class IllegalTransition(Exception):
     """An event that the table does not allow in this state: a bug, never an answer of the server."""
 
     def __init__(self, state: State, event: Event) -> None:

@@ -6,7 +6,6 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +83,8 @@ class Prober:
         # A second child costs its start-up: worth it from a handful of files on.
         if len(work) < 4:
             return [one(item) for item in work]
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(self._workers, "probe") as threads:
             return list(threads.map(one, work))
 

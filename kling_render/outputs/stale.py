@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from kling_render.disk.publish import is_part
 from kling_render.outputs import sidecar as sidecars
-from kling_render.outputs.index import listed_files, read_index
+from kling_render.outputs.index import NAME, listed_files, read_index
 from kling_render.outputs.tree import TRASH, OutputTree
 
 
@@ -21,12 +21,12 @@ def stale_outputs(output_dir: Path, wanted_paths: Iterable[str]) -> list[str]:
     """
     wanted = {_normal(path) for path in wanted_paths}
     names = set(_files(output_dir))
-    unwanted = {name for name in names if _normal(name) not in wanted}
+    unwanted = {name for name in names - wanted - {NAME} if not _belongs(name, wanted)}
     stale = set()
     for name in unwanted:
         if name.endswith(sidecars.SUFFIX):
             media = name.removesuffix(sidecars.SUFFIX)
-            if _normal(media) not in wanted and sidecars.is_ours(_bytes(output_dir / name)):
+            if sidecars.is_ours(_bytes(output_dir / name)):
                 stale.add(media if media in names else name)
     if unwanted:
         stale.update(path for path in listed_files(read_index(output_dir)) if path in unwanted)
@@ -84,6 +84,12 @@ def _files(output_dir: Path) -> Iterator[str]:
                     pending.append((name + "/", entry.path))
             else:
                 yield name
+
+
+def _belongs(name: str, wanted: set[str]) -> bool:
+    """Whether it is a wanted file, or the sidecar of one."""
+    name = _normal(name)
+    return name in wanted or name.removesuffix(sidecars.SUFFIX) in wanted
 
 
 def _normal(path: str) -> str:

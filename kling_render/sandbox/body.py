@@ -18,7 +18,7 @@ _NAME = re.compile(rb'"' + _CHARACTERS + rb'"', re.DOTALL)
 _DECODER = json.JSONDecoder()
 
 
-class Malformed(Exception):  # noqa: N818 - becomes a 400
+class Malformed(Exception):
     """The body is not one JSON object."""
 
 

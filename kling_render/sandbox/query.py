@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from kling_render.sandbox.records import Call
 
 
-class BadQuery(Exception):  # noqa: N818 - becomes a 400
+class BadQuery(Exception):
     """A query parameter that the API refuses."""
 
 

@@ -283,7 +283,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
         return self.meter.binop(operator, left, right)
 
 
-class TemplateFaults(Exception):  # noqa: N818 - faults of the user's template
+class TemplateFaults(Exception):
     """Everything that keeps a template from being used."""
 
     def __init__(self, faults: list[TemplateFault]) -> None:

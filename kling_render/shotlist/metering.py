@@ -39,7 +39,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class TemplateFault(Exception):  # noqa: N818 - a fault of the user's template, not of the program
+class TemplateFault(Exception):
     """Why a template cannot be used.
 
     `needle` is the word in the template that the caret belongs under; `line` and `source` (the template's internal

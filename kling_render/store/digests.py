@@ -42,7 +42,7 @@ class StatDigests:
         self._loaded: dict[bytes, DigestRow] | None = None
         self._fresh: dict[bytes, _Entry] = {}
 
-    def sha256(self, path: Path) -> str:
+    def sha256(self, path: Path | str) -> str:
         """64 hex.
 
         Raises:

@@ -186,6 +186,29 @@ class SqliteTransaction:
         """The newest attempt of every fingerprint."""
         return {attempt.fingerprint: attempt for attempt in self.attempts(namespace)}
 
+    def unsettled(self, namespace: str) -> Mapping[str, Attempt]:
+        """`latest` without the attempts that ended well: done, and the result is there. They are most of them."""
+        found = self._many(
+            "namespace = ? "
+            "AND NOT (state = ? AND EXISTS (SELECT 1 FROM results AS r "
+            "WHERE r.namespace = attempts.namespace AND r.fingerprint = attempts.fingerprint)) "
+            "AND seq = (SELECT MAX(seq) FROM attempts AS a "
+            "WHERE a.namespace = attempts.namespace AND a.fingerprint = attempts.fingerprint)",
+            namespace,
+            State.DONE.value,
+        )
+        return {attempt.fingerprint: attempt for attempt in found}
+
+    def newest_manifests(self, namespace: str, project_folder: str) -> Mapping[str, str]:
+        """Job id → manifest of its newest fetched or done attempt, of one project."""
+        return dict(
+            self._connection.execute(
+                "SELECT job, manifest FROM attempts WHERE namespace = ? AND folder = ? AND state IN (?, ?) "
+                "ORDER BY reserved_at, seq DESC",
+                (namespace, project_folder, State.FETCHED.value, State.DONE.value),
+            )
+        )
+
     def unacknowledged(self, namespace: str) -> list[Attempt]:
         """Lost and abandoned attempts that the user has not acknowledged, oldest first."""
         return self._many(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kling_render.errors import Diagnostic, Place, Problems
 from kling_render.media.facts import ClipFacts, Facts, ImageFacts, Unreadable, from_json, to_json
-from kling_render.media.probe import Prober
 from kling_render.media.rules import Violation, check_clip, check_image, check_name, clip_seconds
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.planning.manifest import InputIdentity
@@ -73,8 +72,8 @@ def inspect(
         progress: called with a few words, how many are done and how many there are.
     """
     problems = Problems()
-    images = dict.fromkeys(job.request.image for job in jobs)
-    clips = dict.fromkeys(job.request.video for job in jobs)
+    images = _distinct(job.request.image for job in jobs)
+    clips = _distinct(job.request.video for job in jobs)
     expected: dict[InputRef, str] = dict.fromkeys(images, "image") | dict.fromkeys(clips, "clip")
     remote = fetch([ref for ref in expected if ref.url is not None], problems)
     files = {ref: ref.path if ref.path is not None else remote.get(ref) for ref in expected}
@@ -83,6 +82,11 @@ def inspect(
     _check_inputs(facts, problems)
     _check_limits(jobs, facts, problems)
     return Inspection(files, sums, facts, tuple(problems.found))
+
+
+def _distinct(refs: Iterable[InputRef]) -> dict[InputRef, None]:
+    """Each input once. By object first: the jobs of a project share their records, and hashing one takes long."""
+    return dict.fromkeys({id(ref): ref for ref in refs}.values())
 
 
 def _digests(
@@ -125,6 +129,8 @@ def _facts(
         elif path is not None:
             missing.append((ref, path))
     if missing:
+        from kling_render.media.probe import Prober
+
         with Prober() as prober:
             items = [(path, expected[ref]) for ref, path in missing]
             read = prober.probe_many(items, lambda done: progress("looking at media", done, len(items)))  # type: ignore[arg-type]
@@ -145,8 +151,11 @@ def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
 def _check_limits(jobs: Iterable[Job], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
     """Each input is held against the limits once per way it is used, and reported where it is declared."""
     seen: set[object] = set()
+    uses: dict[object, Request] = {}  # by object: the jobs of a project share their input records
     for job in jobs:
-        request = job.request
+        one = job.request
+        uses.setdefault((id(one.image), id(one.video), one.model, one.orientation, one.start, one.end), one)
+    for request in uses.values():
         model = MODELS.get(request.model) or replace_id(MODELS[DEFAULT_MODEL], request.model)
         image, clip = facts.get(request.image), facts.get(request.video)
         if isinstance(image, ImageFacts) and (key := (request.image, model.id)) not in seen:

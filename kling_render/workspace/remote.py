@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -34,6 +33,8 @@ def fetch_all(
 
 
 def _fetch(ref: InputRef, found: dict[InputRef, Path], problems: Problems, blobs: DiskBlobs, cache: Cache) -> None:
+    import asyncio
+
     from kling_render.providers.aimlapi.remote import fetch_input
 
     assert ref.url is not None

@@ -12,7 +12,15 @@ from kling_render.engine.run import Run
 from kling_render.engine.work import Options, RunReport, Work
 from kling_render.engine.world import Watcher
 from kling_render.lifecycle.records import usd_of
-from kling_render.outputs.index import IndexCell, IndexTake, document, listed_files, read_index, write_index
+from kling_render.outputs.index import (
+    IndexCell,
+    IndexTake,
+    document,
+    listed_files,
+    read_index,
+    says_already,
+    write_index,
+)
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.outputs.sidecar import stamp
 from kling_render.outputs.stale import prune
@@ -35,6 +43,7 @@ class Session:
     planned: Planned
     digests: StatDigests
     watcher: Watcher
+    _ran: bool = False
 
     @property
     def free(self) -> bool:
@@ -59,6 +68,9 @@ class Session:
     ) -> RunReport:
         """Run to the end and write the index."""
         works = self.works(paying=paying)
+        if not works and not self._has_open():
+            return RunReport()  # the commonest run of all
+        self._ran = True
         publisher = self._publisher()
         report = asyncio.run(self._run(works, options, publisher, on_start))
         for notice in publisher.notices:
@@ -128,6 +140,8 @@ class Session:
 
     def replanned(self) -> Plan:
         """The plan of everything as it stands now."""
+        if not self._ran:
+            return self.planned.everything
         planned = self.workspace.plan(self.planned.project, self.planned.inspection, self.digests, lookup=False)
         return planned.everything
 
@@ -135,8 +149,8 @@ class Session:
         """`index.json` for other programs; an unchanged one is left alone."""
         project = self.planned.project
         root = project.folder / project.output_dir
-        if root.is_dir():
-            write_index(self._tree(root), document(project.name, project.provider, _cells(plan)))
+        if root.is_dir() and not says_already(root, content := document(project.name, project.provider, _cells(plan))):
+            write_index(self._tree(root), content)
 
     def prune(self, plan: Plan) -> list[str]:
         """Move stale files to the trash; returns where they lie now, relative to the output folder."""

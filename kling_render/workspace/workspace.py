@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from kling_render.planning.selectors import select
 from kling_render.planning.states import job_state
 from kling_render.ports import Clock
 from kling_render.shotlist.expand import expand
+from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.reader import read
 from kling_render.shotlist.records import Job, Project
 from kling_render.store.digests import StatDigests
@@ -113,6 +114,7 @@ class Workspace:
         self.warnings += inspection.diagnostics
         return inspection
 
+    @without_gc()
     def looked_at(self, project: Project, digests: StatDigests) -> Inspection:
         """The same, with errors as diagnostics of the inspection."""
         blobs, cache = self.store.blobs, self.store.cache
@@ -131,6 +133,7 @@ class Workspace:
         """The stat cache for a project; files of other input roots are remembered too."""
         return self.store.digests(None if self.settings.input_roots else folder)
 
+    @without_gc()
     def plan(
         self,
         project: Project,

@@ -18,7 +18,7 @@ _CHUNK = 3 * 64 * 1024
 """Bytes read at once: a multiple of 3, so that base64 pieces join without padding."""
 
 
-class InputChanged(Exception):  # noqa: N818 - named for what happened
+class InputChanged(Exception):
     """A file no longer has the bytes that were fingerprinted; the request was not completed."""
 
 
