@@ -40,6 +40,7 @@ class Results:
         self._folder = folder
         self._made: dict[str, asyncio.Task[Path]] = {}
         self._pool: RehearsalPool | None = None
+        self._making = asyncio.Lock()
 
     def begin(self, generation: Generation) -> None:
         """Start making the video while the generation seems to run."""
@@ -108,13 +109,16 @@ class Results:
 
     async def _canned(self, seconds: float) -> Path:
         target = self._folder / f"canned-{seconds:.2f}.mp4"
-        if target.exists():
-            return target
+        async with self._making:  # different requests may want the same one
+            if not target.exists():
+                await self._make_canned(target, seconds)
+        return target
+
+    async def _make_canned(self, target: Path, seconds: float) -> None:
         command = (sys.executable, "-m", "kling_render.sandbox.canned", str(target), f"{seconds:.2f}")
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
         if await process.wait() != 0:
             raise OSError("the plain clip could not be made")
-        return target
 
 
 def unique_tail(generation_id: str) -> bytes:

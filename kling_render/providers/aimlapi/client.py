@@ -32,6 +32,8 @@ _POOL = httpx.Limits(max_connections=20, max_keepalive_connections=20)
 """More kept connections make the pool quadratic in its bookkeeping."""
 _FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _QUICK_POLLS = 16
+_FETCHES = 16
+"""Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
 
 
 class AimlApi:
@@ -53,7 +55,7 @@ class AimlApi:
         self._ahead = 0.0
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log signed links
         authorization = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
-        tls: ssl.SSLContext | bool = ssl.create_default_context() if self._base.startswith("https:") else True
+        tls = ssl.create_default_context()  # one for all clients: reading the certificates takes long
         timeout = httpx.Timeout(_POLL_S, connect=_CONNECT_S, pool=None)
         options: dict[str, Any] = {"verify": tls, "trust_env": False, "follow_redirects": False}
         self._submits = httpx.AsyncClient(
@@ -62,6 +64,7 @@ class AimlApi:
         self._api = httpx.AsyncClient(headers=authorization, limits=_POOL, timeout=timeout, **options)
         self._links = httpx.AsyncClient(limits=_POOL, timeout=timeout, **options)
         self._polls = asyncio.Semaphore(_QUICK_POLLS)
+        self._fetches = asyncio.Semaphore(_FETCHES)
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,7 +145,8 @@ class AimlApi:
 
     async def fetch(self, url: str, target: Path) -> Fetched:
         """See `ports.PaidProvider.fetch`."""
-        return await fetch(self._links, url, self._base, target)
+        async with self._fetches:
+            return await fetch(self._links, url, self._base, target)
 
     async def log(self, start: float, end: float) -> list[LogRow]:
         """See `ports.PaidProvider.log`. Newest first; new rows push old ones to later pages, so none is missed."""
