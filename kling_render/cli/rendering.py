@@ -49,7 +49,7 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         limit = _limit(session, options("").caps)
         report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
         after = session.replanned()
-        session.write_index(after)
+        report.notices.extend(session.write_index(after))
         if given.get("prune"):
             for path in session.prune(after):
                 report.notices.append(f"moved to the trash: {path}")

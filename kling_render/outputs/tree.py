@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -62,6 +63,8 @@ class OutputTree:
     #: Path relative to the root → SHA-256 of every file that the last `index.json` lists.
     listed: Mapping[str, str] = field(default_factory=dict)
     fs: FileSystem = REAL
+    #: Two threads must not both find a file in the way: the second would move the folder the first one made.
+    _clearing: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def publish_take(self, blob: Path, target: Path, sidecar: Mapping[str, Any]) -> Published:
         """A take and its sidecar; `sidecar["sha256"]` names the blob's bytes."""
@@ -143,8 +146,7 @@ class OutputTree:
         if standing is not None and stat.S_ISLNK(standing.st_mode):
             return self._inside(stack, walked)
         if standing is not None and not stat.S_ISDIR(standing.st_mode) and make:
-            trashed.append(self.to_trash(folder, walked))
-            standing = None
+            standing = self._cleared(folder, walked, trashed)
         if standing is None and make:
             with contextlib.suppress(FileExistsError):
                 self.fs.mkdir(folder, name)
@@ -157,6 +159,16 @@ class OutputTree:
             raise
         stack.callback(self.fs.close_folder, child)
         return child
+
+    def _cleared(self, folder: Folder, walked: PurePosixPath, trashed: list[str]) -> os.stat_result | None:
+        """Move a file that stands where a folder has to be; what stands there then."""
+        with self._clearing:
+            standing = self.fs.lstat(folder, walked.name)
+            if standing is None or stat.S_ISDIR(standing.st_mode):
+                return standing  # another thread was faster
+            trashed.append(self.to_trash(folder, walked))
+            self.fs.mkdir(folder, walked.name)
+            return None
 
     def _inside(self, stack: contextlib.ExitStack, walked: PurePosixPath) -> Folder:
         """The folder behind a symlink that stays inside the tree, opened from the root without following any."""

@@ -145,12 +145,18 @@ class Session:
         planned = self.workspace.plan(self.planned.project, self.planned.inspection, self.digests, lookup=False)
         return planned.everything
 
-    def write_index(self, plan: Plan) -> None:
-        """`index.json` for other programs; an unchanged one is left alone."""
+    def write_index(self, plan: Plan) -> list[str]:
+        """`index.json` for other programs; an unchanged one is left alone. Returns what the user should know."""
         project = self.planned.project
         root = project.folder / project.output_dir
-        if root.is_dir() and not says_already(root, content := document(project.name, project.provider, _cells(plan))):
-            write_index(self._tree(root), content)
+        try:
+            if root.is_dir() and not says_already(
+                root, content := document(project.name, project.provider, _cells(plan))
+            ):
+                write_index(self._tree(root), content)
+        except OSError as error:
+            return [f"{project.output_dir}/index.json cannot be written: {error.strerror or error}"]
+        return []
 
     def prune(self, plan: Plan) -> list[str]:
         """Move stale files to the trash; returns where they lie now, relative to the output folder."""

@@ -2,9 +2,10 @@
 
     python -m tests.e2e.kill_loop --kills 500 --seed 7
 
-Each round starts `render`, kills it with SIGKILL after a seeded moment, and starts it again; the sandbox loses answers and
-fails after acceptance meanwhile. At the end one `render` must finish everything, and every fingerprint must have been
-paid at most once. The command prints one line per hundred kills and exits with 0 only if all of that holds.
+Each round starts `render`, kills it with SIGKILL after a seeded moment, and starts it again; the sandbox loses
+answers and fails after acceptance meanwhile. At the end one `render` must finish everything, and every fingerprint
+must have been paid at most once. The command prints one line per hundred kills and exits with 0
+only if all of that holds.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def loop(studio: Studio, kills: int, seed: int, longest_s: float = 1.6) -> dict[
     Raises:
         AssertionError: something was paid twice, lost, or left half-written.
     """
-    chance = random.Random(seed)  # noqa: S311 - a simulation
+    chance = random.Random(seed)
     studio.sandbox.faults(*FAULTS)
     killed = takes = 0
     while killed < kills:
@@ -55,7 +56,7 @@ def loop(studio: Studio, kills: int, seed: int, longest_s: float = 1.6) -> dict[
         killed += 1
         paid_once(studio.book())
         if killed % 100 == 0:
-            print(f"{killed} kills, {studio.accepted()} generations", flush=True)  # noqa: T201 - a command
+            print(f"{killed} kills, {studio.accepted()} generations", flush=True)
     studio.sandbox.faults()
     return _finish(studio, takes)
 
@@ -95,7 +96,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="kill-loop-"))
     with running_sandbox(answers="echo", queued_seconds=0.05, generation_seconds=0.2, seed=given.seed) as sandbox:
         books = loop(new_studio(folder, sandbox), given.kills, given.seed)
-    print(f"{given.kills} kills: {len(books['charges'])} results, each paid once")  # noqa: T201 - a command
+    print(f"{given.kills} kills: {len(books['charges'])} results, each paid once")
     shutil.rmtree(folder)
     return 0
 

@@ -56,7 +56,7 @@ def command(invocation: Invocation, select: tuple[str, ...], wait_doubts: bool, 
         else:
             report = drive(invocation, session, options, paying=False, events=events)
             plan = session.planned.plan
-            session.write_index(session.replanned())
+            report.notices.extend(session.write_index(session.replanned()))
     return _end(invocation, report, plan)
 
 
