@@ -108,6 +108,14 @@ class LedgerTransaction(Protocol):
         """Every result by fingerprint, in one read."""
         ...
 
+    def adopt(self, found: Attempt, at: float) -> Reserved | Taken:
+        """Insert an attempt that was paid for elsewhere, in its live state; caps do not refuse it."""
+        ...
+
+    def known_generations(self, namespace: str) -> Mapping[str, str]:
+        """Generation id → attempt id, of everything the store holds."""
+        ...
+
     def add_log_read(self, read: LogRead) -> None:
         """Remember a complete read of the account's log."""
         ...

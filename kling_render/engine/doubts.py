@@ -11,13 +11,19 @@ from kling_render.engine.work import Options
 from kling_render.engine.world import World
 from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.identity import fingerprint_prefix
-from kling_render.lifecycle.reconcile import WINDOW_MARGIN_S, Absent, Adopt, LogRead, LookAgain, Settlement, settle
+from kling_render.lifecycle.reconcile import (
+    LOG_WINDOW_S,
+    WINDOW_MARGIN_S,
+    Absent,
+    Adopt,
+    LogRead,
+    LookAgain,
+    Settlement,
+    settle,
+)
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import Event
 from kling_render.ports import LogUnavailable
-
-WINDOW_CAP_S = 92 * 86_400.0 - 2 * WINDOW_MARGIN_S
-"""The API's log covers 92 days at most in one window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +112,7 @@ class Doubts:
         """Every row around the doubts, and the record of this read; log times are shifted to our clock."""
         world = self._world
         now, ahead = world.clock.now(), world.paid.server_ahead_s()
-        start = max(min(_sent(a) for a in doubts) - WINDOW_MARGIN_S, now - WINDOW_CAP_S)
+        start = max(min(_sent(a) for a in doubts) - WINDOW_MARGIN_S, now - LOG_WINDOW_S)
         rows = await world.paid.log(start + ahead, now + ahead + WINDOW_MARGIN_S)
         ahead = world.paid.server_ahead_s()
         own = [row for row in rows if fingerprint_prefix(row.client_request_id)]

@@ -3,7 +3,8 @@
     1. recover what earlier runs left            4. submit what is left, so many at once
     2. restore what the store has, and finish    5. look doubts up again; adopt what is found
        what is ready: results come first         6. report
-    3. go on with what runs; look doubts up
+    3. go on with what runs; look up doubts and
+       what was paid for elsewhere
 
 Each wanted result is one task; the gate decides who may submit. A stop closes the gate: what runs goes on.
 """
@@ -21,6 +22,7 @@ from kling_render.engine.doubts import Doubts, Looked
 from kling_render.engine.follow import Follower
 from kling_render.engine.gate import Gate, Slot
 from kling_render.engine.leaving import Tasks
+from kling_render.engine.lookback import adopt_paid
 from kling_render.engine.recover import Recovered, recover
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options, Progress, RunReport, Stop, Work
@@ -112,8 +114,10 @@ class Run:
             self._doubt(self._work(attempt), attempt)
         proved_absent = await self._look_at_doubts()
         open_keys = {a.fingerprint for a in recovered.all()} - proved_absent
-        for work in self._works.values():
-            if work.result is None and work.key not in open_keys and work.request is not None:
+        new = [w for w in self._works.values() if w.result is None and w.request is not None and w.key not in open_keys]
+        paid_elsewhere = await self._adopt(new)
+        for work in new:
+            if work.key not in paid_elsewhere:
                 self._tasks.start(self._bringer.bring(work))
         await self._all_done()
         await self._settle_before_the_end()
@@ -128,6 +132,15 @@ class Run:
             if attempt.state in (State.READY, State.FETCHED):
                 self._tasks.start(self._bringer.resume(self._work(attempt), attempt, Slot(None)))
         await self._all_done()
+
+    async def _adopt(self, works: list[Work]) -> set[str]:
+        """Go on with what the account paid for elsewhere; returns the keys."""
+        if self._world.provider is None or self._gate.closed:
+            return set()
+        adopted = await adopt_paid(self._world, self._options, works, self._tracker)
+        for attempt in adopted:
+            self._resume(attempt)
+        return {attempt.fingerprint for attempt in adopted}
 
     def _resume(self, attempt: Attempt) -> None:
         self._tasks.start(self._bringer.resume(self._work(attempt), attempt, Slot.taken(self._gate)))

@@ -14,6 +14,8 @@ from kling_render.lifecycle.records import Attempt
 
 WINDOW_MARGIN_S = 600.0
 """How far around the submit the log is read, in seconds of server time."""
+LOG_WINDOW_S = 92 * 86_400.0 - 2 * WINDOW_MARGIN_S
+"""The API's log covers 92 days at most in one window."""
 UNPROVEN_LOG_FACTOR = 24
 """How much longer absence takes to be believed while the log was never seen to list running requests."""
 
@@ -102,3 +104,12 @@ def _absence(
         at=max(min(sent + settle_s, spacing) if canary and log_lists_running else spacing, now),
         why="the account's log does not list the request yet",
     )
+
+
+def covered_until(reads: Sequence[LogRead], since: float) -> float:
+    """Up to when the log was read without a gap from `since` on, by reads of one account."""
+    covered = since
+    for read in sorted(reads, key=lambda read: read.start):
+        if read.start <= covered:
+            covered = max(covered, read.at)
+    return covered

@@ -114,6 +114,17 @@ def make_plan(
     )
 
 
+def repriced(plan: Plan, facts: Facts) -> Plan:
+    """The same decisions with other prices."""
+    bill = _Bill(facts)
+    jobs = []
+    for planned in plan.jobs:
+        seconds, about, most = bill.of(planned.job.request, planned.video)
+        jobs.append(replace(planned, duration_s=seconds, estimate_usd=about, up_to_usd=most))
+    used = tuple(dict.fromkeys(price for price in bill.prices.values() if price is not None))
+    return replace(plan, jobs=tuple(jobs), prices=used, totals=totals(jobs))
+
+
 def totals(jobs: Iterable[PlannedJob]) -> Totals:
     """Counts and money of these jobs; a shared result is paid once, so only `render` counts."""
     planned = tuple(jobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from kling_render.errors import Diagnostic, InputProblems, UsageError
 from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
-from kling_render.planning.plan import Facts, make_plan
+from kling_render.planning.plan import Facts, make_plan, repriced
+from kling_render.planning.prices import Price
 from kling_render.planning.records import Plan, Presence
 from kling_render.planning.selectors import select
 from kling_render.planning.states import job_state
@@ -23,7 +24,7 @@ from kling_render.ports import Clock
 from kling_render.shotlist.expand import expand
 from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.reader import read
-from kling_render.shotlist.records import Job, Project
+from kling_render.shotlist.records import Job, Project, Request
 from kling_render.store.digests import StatDigests
 from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
@@ -160,17 +161,6 @@ class Workspace:
         namespace = PREVIZ if project.provider == PREVIZ else self.settings.namespace
         with self.store.ledger.reading() as ledger:
             latest, results = ledger.unsettled(namespace), ledger.results(namespace)
-        price = (
-            prices.free
-            if project.provider == PREVIZ
-            else prices.from_catalogue(
-                {job.request.model for job in project.jobs},
-                self.settings.base_url,
-                self.store.cache,
-                self.clock.now(),
-                offline=self.settings.offline or not lookup,
-            )
-        )
         from kling_render.outputs.stale import stale_outputs
 
         wanted = {path for job in project.jobs for path in (job.output, job.final)}
@@ -180,7 +170,7 @@ class Workspace:
             namespace=namespace,
             identities=inspection.identity,
             seconds=inspection.seconds,
-            prices=price,
+            prices=prices.free if project.provider == PREVIZ else self._prices(project, lookup=False),
             present=lambda path, sha256: _presence(root + path.replace("/", os.sep), sha256, digests),
             results=results,
             latest=latest,
@@ -189,12 +179,22 @@ class Workspace:
             key=_rehearsal_key if project.provider == PREVIZ else _own_key,
         )
         everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
+        if lookup and everything.totals.render and project.provider != PREVIZ and not self.settings.offline:
+            # Prices are asked for when something is to be paid: a run without work asks nobody anything.
+            facts = replace(facts, prices=self._prices(project, lookup=True))
+            everything = repriced(everything, facts)
         if not selectors:
             return Planned(project, inspection, everything, everything)
         states = {planned.job.id: job_state(planned) for planned in everything.jobs}
         chosen = select(project.jobs, selectors, state_of=lambda job: states[job.id])
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
         return Planned(project, inspection, everything, part)
+
+    def _prices(self, project: Project, *, lookup: bool) -> Callable[[Request], Price | None]:
+        models = {job.request.model for job in project.jobs}
+        return prices.from_catalogue(
+            models, self.settings.base_url, self.store.cache, self.clock.now(), offline=not lookup
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""Before paying for what this store does not know: what has the same account paid for elsewhere?
+
+Another machine, a lost store, a fresh CI runner: the account's request log names every request of ours by the
+fingerprint it paid for. What carries a wanted one is adopted, so it is polled and fetched instead of paid again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kling_render.engine.tracker import Tracker
+from kling_render.engine.work import Options, Work
+from kling_render.engine.world import World
+from kling_render.lifecycle.answers import LogRow
+from kling_render.lifecycle.identity import fingerprint_prefix
+from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S, LogRead, covered_until
+from kling_render.lifecycle.records import Attempt, Reserved
+from kling_render.lifecycle.states import State
+from kling_render.ports import LedgerTransaction, LogUnavailable
+
+
+async def adopt_paid(world: World, options: Options, works: Sequence[Work], tracker: Tracker) -> list[Attempt]:
+    """Adopt what the log lists for these works; returns the attempts, accepted and ours.
+
+    Only the part of the log that was not read before is read. A log that cannot be read is said, and adopts nothing.
+    """
+    wanted = {work.key[:32]: work for work in works}
+    if not wanted:
+        return []
+    try:
+        rows, read = await _unread(world, options)
+    except LogUnavailable as error:
+        tracker.note(f"{error}; what this account paid for on another machine cannot be found now")
+        return []
+    found = _paid(rows, wanted)
+    now = world.clock.now()
+    new = [_attempt(world, row, wanted[prefix], now) for prefix, row in found.items()]
+    adopted = await world.ledger.write(lambda ledger: _adopt(ledger, world.namespace, new, read, now))
+    if adopted:
+        tracker.note(f"found in the account's log: {len(adopted)} of the wanted results were paid for before")
+    return adopted
+
+
+async def _unread(world: World, options: Options) -> tuple[list[LogRow], LogRead]:
+    now, ahead = world.clock.now(), world.paid.server_ahead_s()
+    account, oldest = world.paid.account, world.clock.now() - LOG_WINDOW_S
+    reads = await world.ledger.read(lambda ledger: ledger.log_reads(world.namespace, account, oldest))
+    # A row may appear late: what was read is read again as far back as a generation and the log's lag may take.
+    start = max(covered_until(reads, oldest) - options.absence_s - WINDOW_MARGIN_S, oldest)
+    rows = await world.paid.log(start + ahead, now + ahead + WINDOW_MARGIN_S)
+    own = [row.created - world.paid.server_ahead_s() - 1.0 for row in rows if fingerprint_prefix(row.client_request_id)]
+    read = LogRead(
+        namespace=world.namespace,
+        account=account,
+        start=start,
+        end=now + WINDOW_MARGIN_S,
+        at=now,
+        newest_own=max(own, default=None),
+    )
+    return rows, read
+
+
+def _paid(rows: Sequence[LogRow], wanted: Mapping[str, Work]) -> dict[str, LogRow]:
+    """The oldest request that did not fail, for each wanted prefix."""
+    found: dict[str, LogRow] = {}
+    for row in sorted(rows, key=lambda row: row.created):
+        prefix = fingerprint_prefix(row.client_request_id)
+        if prefix is not None and prefix in wanted and not row.failed:
+            found.setdefault(prefix, row)
+    return found
+
+
+def _attempt(world: World, row: LogRow, work: Work, now: float) -> Attempt:
+    target = work.targets[0]
+    client_request_id = row.client_request_id or ""
+    return Attempt(
+        id=client_request_id.rpartition(":")[2],
+        namespace=world.namespace,
+        fingerprint=work.key,
+        client_request_id=client_request_id,
+        account=world.paid.account,
+        state=State.ACCEPTED,
+        owner=world.owner,
+        run="",
+        job=target.job,
+        project=target.project,
+        folder=str(target.folder),
+        output=str(target.output),
+        final=str(target.final),
+        root=str(target.root),
+        manifest=work.manifest,
+        model=work.model,
+        hold=work.hold,
+        duration_s=work.duration_s,
+        generation_id=row.inference_id,
+        reserved_at=row.created,
+        intent_at=row.created,
+        accepted_at=min(row.created, now),
+    )
+
+
+def _adopt(
+    ledger: LedgerTransaction, namespace: str, new: Sequence[Attempt], read: LogRead, now: float
+) -> list[Attempt]:
+    ledger.add_log_read(read)
+    known = ledger.known_generations(namespace)
+    adopted = []
+    for attempt in new:
+        if attempt.generation_id in known or ledger.attempt(attempt.id) is not None:
+            continue  # the store knows how that one ended
+        claim = ledger.adopt(attempt, now)
+        if isinstance(claim, Reserved):
+            adopted.append(claim.attempt)
+    return adopted
