@@ -12,6 +12,7 @@ from kling_render.engine.world import World, result_of
 from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.lifecycle.states import Event, State
+from kling_render.ports import LedgerTransaction
 
 
 class Deliverer:
@@ -28,7 +29,7 @@ class Deliverer:
         published = await self._publish_all(work, result, JobState.DONE, charged=charged, warning=warning)
         if published and attempt.state is State.FETCHED:
             now = self._world.clock.now()
-            await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.PUBLISH, now))
+            await self._world.ledger.write(lambda ledger: _mark_published(ledger, attempt.id, now))
         return published
 
     async def restore(self, work: Work) -> bool:
@@ -64,6 +65,13 @@ class Deliverer:
             return False
         self._tracker.finished(target, result, state=state, charged=charged, warning=warning)
         return True
+
+
+def _mark_published(ledger: LedgerTransaction, attempt_id: str, now: float) -> None:
+    """FETCHED becomes DONE. Everyone who waits for a result publishes it; the first to get here records it."""
+    standing = ledger.attempt(attempt_id)
+    if standing is not None and standing.state is State.FETCHED:
+        ledger.record(attempt_id, Event.PUBLISH, now)
 
 
 def work_of(attempt: Attempt) -> Work:
