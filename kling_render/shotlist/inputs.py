@@ -45,6 +45,8 @@ class Inputs:
     #: Further folders whose files may be used, symlinks resolved.
     roots: Sequence[Path]
     problems: Problems
+    #: Output folders: a glob that reaches into one from outside must not make results to new, paid inputs.
+    outputs: tuple[Path, ...] = ()
     #: Text files read so far.
     sources: list[Path] = field(default_factory=list)
     _lfs: dict[Path, bool] = field(default_factory=dict)
@@ -147,7 +149,7 @@ class Inputs:
             self.problems.error("KR0212", message, node.place, help="fetch the files themselves: git lfs pull")
 
     def glob(self, node: Node) -> list[Path]:
-        """The files of a glob, inside the project or an allowed root."""
+        """The files of a glob, inside the project or an allowed root; results count only if it names their folder."""
         pattern = PurePosixPath(node.value)
         fixed = 0
         while fixed < len(pattern.parts) - 1 and not any(sign in pattern.parts[fixed] for sign in "*?["):
@@ -159,7 +161,12 @@ class Inputs:
         if ".." in pattern.parts[fixed:]:
             self.problems.error("KR0108", f"{quoted(node.value)}: '..' cannot follow a wildcard", node.place)
             return []
-        matches = self.files.glob(folder, rest)
+        results = [output for output in self.outputs if not folder.is_relative_to(output)]
+        matches = [
+            match
+            for match in self.files.glob(folder, rest)
+            if not any(match.is_relative_to(output) for output in results)
+        ]
         if not matches:
             text = f"no file matches {quoted(node.value)} (looked in {self.shown(folder)})"
             self.problems.error("KR0117", text, node.place, help="correct the glob, or remove 'from'")

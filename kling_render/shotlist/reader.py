@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kling_render.errors import Diagnostic, Place, Problems, did_you_mean
@@ -121,6 +121,7 @@ def _declarations(loaded: Files, file: str) -> Declarations:
     top, defaults, variables = loaded.settings(None), loaded.settings("defaults"), loaded.settings("vars")
     _warn_of_hidden(variables, inputs.problems)
     output, budget, watch = loaded.settings("output"), loaded.settings("budget"), loaded.settings("watch")
+    inputs.outputs = _output_folders(_output(output, file).dir, inputs.folder)
     declared = Declarations(
         name=_text(said(top, "project")) or inputs.folder.name or "project",
         folder=inputs.folder,
@@ -181,6 +182,14 @@ def _output(entries: Entries, file: str) -> OutputDeclaration:
         takes=_path_template(entries, "takes", file),
         final=_path_template(entries, "final", file),
     )
+
+
+def _output_folders(declared: str, project: Path) -> tuple[Path, ...]:
+    """Where results and rehearsals lie; nothing for a folder that is refused later on."""
+    name = PurePosixPath(declared)
+    if not name.parts or name.is_absolute() or ".." in name.parts:
+        return ()
+    return project / name, project / name.with_name(f"{name.name}.previz")
 
 
 def _path_template(entries: Entries, key: str, file: str) -> Template:

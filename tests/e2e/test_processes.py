@@ -101,3 +101,16 @@ def test_a_selection_finishes_what_runs_of_the_rest(studio: Studio) -> None:
     assert studio.render("--detach", "sc010/fox").code == 0
     other = studio.render("sc010/cat")
     assert (other.code, studio.accepted(), len(studio.videos())) == (0, 2, 4), other.text
+
+
+def test_results_never_become_inputs_of_a_glob_that_reaches_over_the_output_folder(studio: Studio) -> None:
+    """`from: "**/*.mp4"` means the user's clips: a second render finds nothing new to pay."""
+    studio.write_list(
+        characters={"fox": "fox.png"},
+        motions={"from": "**/*.mp4"},
+        shots=[{"id": "sc010", "matrix": {"place": ["roof"]}, "prompt": "on a {{ place }}"}],
+    )
+    assert studio.render().code == 0
+    again = studio.render()
+    assert (again.code, studio.accepted()) == (0, 1), again.text
+    assert again.out.startswith("everything is up to date")
