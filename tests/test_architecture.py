@@ -16,7 +16,7 @@ PACKAGE = ROOT / "kling_render"
 #: Values and protocols that every room may use.
 COMMON = {"errors", "models", "ports"}
 #: Settings belong to the wiring; no inner room reads them.
-SETTINGS = {"config", "config_file", "config_sources", "secrets", "setting_values"}
+SETTINGS = {"config"}
 
 #: Room → rooms it may import besides `COMMON`. The house follows the data, left to right.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -24,11 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": set(),
     "ports": {"lifecycle"},  # the records that the protocols speak of
     "schemas_at": set(),
-    "secrets": set(),
-    "setting_values": set(),
-    "config_file": set(),
-    "config_sources": {"config_file", "secrets", "setting_values", "shotlist"},
-    "config": {"config_file", "config_sources", "secrets", "setting_values", "shotlist"},
+    "config": {"shotlist"},
     "shotlist": {"schemas_at"},
     "lifecycle": set(),
     "planning": {"shotlist", "lifecycle"},
@@ -36,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "disk": set(),
     "store": {"lifecycle", "disk"},
     "media": {"disk", "shotlist"},
-    "providers": {"lifecycle", "shotlist", "media", "disk", "secrets"},
+    "providers": {"lifecycle", "shotlist", "media", "disk"},
     "outputs": {"lifecycle", "planning", "shotlist", "disk", "media"},
     "watch": {"shotlist", "planning", "disk"},
     "board": {"lifecycle", "planning", "shotlist", "outputs", "disk", "schemas_at"},

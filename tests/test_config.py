@@ -23,9 +23,9 @@ from kling_render.config import (
     tightest,
     watch_allowance,
 )
-from kling_render.config_file import user_config_file, user_folder
+from kling_render.config.file import user_config_file, user_folder
+from kling_render.config.secrets import Secret, account_id, key_from
 from kling_render.errors import AccountRefused, InputProblems, UsageError
-from kling_render.secrets import Secret, account_id, key_from
 from kling_render.shotlist.records import WatchAllowance
 
 KEY = "k3y-abcdefgh-CANARY"

@@ -58,7 +58,7 @@ class Invocation:
     def settings(self) -> Settings:
         """The user's settings, flags included."""
         from kling_render.config import load_settings
-        from kling_render.config_file import user_folder
+        from kling_render.config.file import user_folder
 
         flags = {name: self.options.get(name) for name in ("store", "provider", "max_jobs", "offline")}
         flags["input_roots"] = list(self.options.get("input_root") or ()) or None

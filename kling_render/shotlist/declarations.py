@@ -70,7 +70,7 @@ class ShotFields:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Cells by axis (`character`, `motion` or a matrix axis) → patterns; every axis named must match one of its patterns."""
+    """Cells by axis (`character`, `motion`, a matrix axis) → patterns; each axis named must match one of its own."""
 
     items: tuple[tuple[str, tuple[Pattern, ...]], ...]
     place: Place
@@ -78,7 +78,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class AddedCell:
-    """A further cell: one id per axis. `fields` sets shot fields for this cell only."""
+    """A further cell: one id per axis."""
 
     items: tuple[tuple[str, Pattern], ...]
     place: Place

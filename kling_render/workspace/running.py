@@ -115,8 +115,8 @@ async def _provider(settings: Settings, wiring: Wiring, stack: AsyncExitStack) -
         if wiring.online:
             raise
         return None
+    from kling_render.config.secrets import account_id
     from kling_render.providers.aimlapi.client import AimlApi
-    from kling_render.secrets import account_id
 
     client = AimlApi(
         base_url=settings.base_url,

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from kling_render.cli.main import COMMANDS, Commands
-from kling_render.config_sources import SETTINGS
+from kling_render.config.sources import SETTINGS
 from kling_render.models import MODELS, PROMPT_LIMIT, MediaLimits
 from kling_render.planning.states import STATES
 from kling_render.shotlist.sandboxing import FILTERS

@@ -13,8 +13,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from kling_render.config_file import read_key_file, user_folder
-from kling_render.config_sources import (
+from kling_render.config.file import read_key_file, user_folder
+from kling_render.config.secrets import KEY_VARIABLES, Secret, key_from, system_keyring
+from kling_render.config.sources import (
     ALLOWANCE,
     BY_NAME,
     PREFIX,
@@ -24,9 +25,8 @@ from kling_render.config_sources import (
     from_file,
     from_flags,
 )
+from kling_render.config.values import Context, is_loopback, normal_origin
 from kling_render.errors import AccountRefused, InputProblems
-from kling_render.secrets import KEY_VARIABLES, Secret, key_from, system_keyring
-from kling_render.setting_values import Context, is_loopback, normal_origin
 from kling_render.shotlist.records import WatchAllowance
 
 SANDBOX = "sandbox"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kling_render.config_file import read_config
+from kling_render.config.file import read_config
+from kling_render.config.secrets import KEY_VARIABLES
+from kling_render.config.values import Context, choice, figure, number, origin, path, paths, switch, whole
 from kling_render.errors import Diagnostic, Place, UsageError, nearest
-from kling_render.secrets import KEY_VARIABLES
-from kling_render.setting_values import Context, choice, figure, number, origin, path, paths, switch, whole
 from kling_render.shotlist.records import WatchAllowance
 
 DEFAULT_BASE_URL = "https://api.aimlapi.com"
