@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kling_render.engine.account_log import newest_own, read_log
+from kling_render.engine.account_log import remember as remember_read
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options
 from kling_render.engine.world import World
@@ -95,7 +97,7 @@ class Doubts:
         oldest = min(_sent(a) for a in doubts)
 
         def remember(ledger: Any) -> tuple[list[LogRead], bool]:
-            ledger.add_log_read(read)
+            remember_read(ledger, read, rows)
             return ledger.log_reads(namespace, account, oldest), ledger.knows(self._fact())
 
         reads, lists_running = await world.ledger.write(remember)
@@ -111,21 +113,18 @@ class Doubts:
     async def _read(self, doubts: Sequence[Attempt]) -> tuple[list[LogRow], LogRead]:
         """Every row around the doubts, and the record of this read; log times are shifted to our clock."""
         world = self._world
-        now, ahead = world.clock.now(), world.paid.server_ahead_s()
+        now = world.clock.now()
         start = max(min(_sent(a) for a in doubts) - WINDOW_MARGIN_S, now - LOG_WINDOW_S)
-        rows = await world.paid.log(start + ahead, now + ahead + WINDOW_MARGIN_S)
-        ahead = world.paid.server_ahead_s()
+        rows, ahead = await read_log(world, start, now + WINDOW_MARGIN_S)
         own = [row for row in rows if fingerprint_prefix(row.client_request_id)]
         self._listed |= {row.inference_id for row in own if not row.failed}
-        # The `Date` header counts whole seconds: a row only counts as newer when it is so by more than that.
-        newest = max((row.created - ahead - 1.0 for row in own), default=None)
         read = LogRead(
             namespace=world.namespace,
             account=world.paid.account,
             start=start,
             end=now + WINDOW_MARGIN_S,
             at=world.clock.now(),
-            newest_own=newest,
+            newest_own=newest_own(rows, ahead),
         )
         return rows, read
 

@@ -6,8 +6,10 @@ fingerprint it paid for. What carries a wanted one is adopted, so it is polled a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from kling_render.engine.account_log import newest_own, read_log, remember, was_shown
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options, Work
 from kling_render.engine.world import World
@@ -28,34 +30,40 @@ async def adopt_paid(world: World, options: Options, works: Sequence[Work], trac
     if not wanted:
         return []
     try:
-        rows, read = await _unread(world, options)
+        rows, read = await _unread(world, options, wanted)
     except LogUnavailable as error:
         tracker.note(f"{error}; what this account paid for on another machine cannot be found now")
         return []
     found = _paid(rows, wanted)
     now = world.clock.now()
-    new = [_attempt(world, row, wanted[prefix], now) for prefix, row in found.items()]
-    adopted = await world.ledger.write(lambda ledger: _adopt(ledger, world.namespace, new, read, now))
+    new = [_attempt(world, row, wanted[prefix]) for prefix, row in found.items()]
+    adopted = await world.ledger.write(lambda ledger: _adopt(ledger, new, read, rows, now))
     if adopted:
         tracker.note(f"found in the account's log: {len(adopted)} of the wanted results were paid for before")
     return adopted
 
 
-async def _unread(world: World, options: Options) -> tuple[list[LogRow], LogRead]:
-    now, ahead = world.clock.now(), world.paid.server_ahead_s()
-    account, oldest = world.paid.account, world.clock.now() - LOG_WINDOW_S
-    reads = await world.ledger.read(lambda ledger: ledger.log_reads(world.namespace, account, oldest))
+async def _unread(world: World, options: Options, wanted: Iterable[str]) -> tuple[list[LogRow], LogRead]:
+    """What was not read before, with times of our clock; all of it when an earlier read showed something wanted now."""
+    now, account, namespace = world.clock.now(), world.paid.account, world.namespace
+    oldest = now - LOG_WINDOW_S
+
+    def earlier(ledger: LedgerTransaction) -> tuple[list[LogRead], bool]:
+        return ledger.log_reads(namespace, account, oldest), was_shown(ledger, namespace, account, wanted)
+
+    reads, shown = await world.ledger.read(earlier)
     # A row may appear late: what was read is read again as far back as a generation and the log's lag may take.
-    start = max(covered_until(reads, oldest) - options.absence_s - WINDOW_MARGIN_S, oldest)
-    rows = await world.paid.log(start + ahead, now + ahead + WINDOW_MARGIN_S)
-    own = [row.created - world.paid.server_ahead_s() - 1.0 for row in rows if fingerprint_prefix(row.client_request_id)]
+    unread = covered_until(reads, oldest) - options.absence_s - WINDOW_MARGIN_S
+    start = oldest if shown else max(unread, oldest)
+    found, ahead = await read_log(world, start, now + WINDOW_MARGIN_S)
+    rows = [replace(row, created=row.created - ahead) for row in found]
     read = LogRead(
-        namespace=world.namespace,
+        namespace=namespace,
         account=account,
         start=start,
         end=now + WINDOW_MARGIN_S,
         at=now,
-        newest_own=max(own, default=None),
+        newest_own=newest_own(rows, 0.0),
     )
     return rows, read
 
@@ -70,7 +78,7 @@ def _paid(rows: Sequence[LogRow], wanted: Mapping[str, Work]) -> dict[str, LogRo
     return found
 
 
-def _attempt(world: World, row: LogRow, work: Work, now: float) -> Attempt:
+def _attempt(world: World, row: LogRow, work: Work) -> Attempt:
     target = work.targets[0]
     client_request_id = row.client_request_id or ""
     return Attempt(
@@ -95,15 +103,19 @@ def _attempt(world: World, row: LogRow, work: Work, now: float) -> Attempt:
         generation_id=row.inference_id,
         reserved_at=row.created,
         intent_at=row.created,
-        accepted_at=min(row.created, now),
+        accepted_at=row.created,
     )
 
 
 def _adopt(
-    ledger: LedgerTransaction, namespace: str, new: Sequence[Attempt], read: LogRead, now: float
+    ledger: LedgerTransaction,
+    new: Sequence[Attempt],
+    read: LogRead,
+    rows: Sequence[LogRow],
+    now: float,
 ) -> list[Attempt]:
-    ledger.add_log_read(read)
-    known = ledger.known_generations(namespace)
+    remember(ledger, read, rows)
+    known = ledger.known_generations(read.namespace)
     adopted = []
     for attempt in new:
         if attempt.generation_id in known or ledger.attempt(attempt.id) is not None:
