@@ -26,12 +26,13 @@ async def main(url: str, project: Path, at_once: int, poll_s: float) -> None:
     async with httpx.AsyncClient(
         base_url=url, headers={"Authorization": "Bearer sk-sandbox"}, limits=limits, timeout=None, trust_env=False
     ) as client:
-        await asyncio.gather(*(_one(client, gate, image, clip, out, poll_s) for image, clip in pairs))
+        await asyncio.gather(*(_one(client, gate, pair, out, poll_s) for pair in pairs))
 
 
 async def _one(
-    client: httpx.AsyncClient, gate: asyncio.Semaphore, image: Path, clip: Path, out: Path, poll_s: float
+    client: httpx.AsyncClient, gate: asyncio.Semaphore, pair: tuple[Path, Path], out: Path, poll_s: float
 ) -> None:
+    image, clip = pair
     async with gate:
         body = {"model": _MODEL, "image_url": _uri(image, "image/png"), "video_url": _uri(clip, "video/mp4")}
         answer = (await client.post("/v2/video/generations", json=body)).json()

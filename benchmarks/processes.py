@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,34 +33,28 @@ class Cost:
 
 def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Cost:
     """Run a process to its end. Memory and threads are read while it runs, which needs Linux."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, env={**os.environ, **(environ or {})}, cwd=cwd, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    peak = threads = 0
-    text = bytearray()
-    while True:
-        text += process.stdout.read() or b""
-        peak, threads = _looked(process.pid, peak, threads)
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            break
-        time.sleep(_LOOK_S)
-    wall = time.perf_counter() - start
-    text += process.stdout.read() or b""
-    process.stdout.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    cpu = usage.ru_utime + usage.ru_stime
-    return Cost(wall, cpu, peak / 1e6, threads, process.returncode, text.decode("utf-8", "replace"))
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=_environment(environ), cwd=cwd, stdout=output, stdin=subprocess.DEVNULL)
+        peak = threads = 0
+        while True:
+            peak, threads = _looked(process.pid, peak, threads)
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(_LOOK_S)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak / 1e6, threads, process.returncode, text)
 
 
 def quick(command: Sequence[str], *, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Cost:
     """The same for a very short process: nobody looks at it, so nothing is known of its memory."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, env={**os.environ, **(environ or {})}, cwd=cwd, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        command, env=_environment(environ), cwd=cwd, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
@@ -104,6 +99,12 @@ def tool() -> list[str]:
     """The command of the tool: the console script beside this interpreter when it is installed there."""
     script = Path(sys.executable).with_name("kling-render")
     return [str(script)] if script.is_file() else [sys.executable, "-m", "kling_render"]
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    """As a user has it: byte code is kept and output is buffered, whatever a container sets."""
+    plain = {n: v for n, v in os.environ.items() if n not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")}
+    return plain | dict(more or {})
 
 
 def _looked(pid: int, peak: int, threads: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,6 +180,7 @@ class Workspace:
             key=_rehearsal_key if project.provider == PREVIZ else _own_key,
         )
         everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
+        gc.freeze()  # it lives as long as the command: the collector need not walk it again
         if lookup and everything.totals.render and project.provider != PREVIZ and not self.settings.offline:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.
             facts = replace(facts, prices=self._prices(project, lookup=True))
