@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
         from kling_render import __version__
 
         sys.stdout.write(f"kling-render {__version__}\n")
         return
-    from kling_render.cli.main import run
+    try:
+        from kling_render.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it was being imported
+        code = 130
+    sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """A caller may close standard streams (`>&-`); then nothing comes in and what goes out is dropped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole life
 
 
 if __name__ == "__main__":

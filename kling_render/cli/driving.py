@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,15 +29,19 @@ _TERMINATE_S = 10.0
 
 
 class Several:
-    """Tells several watchers."""
+    """Tells several watchers. One whose reader has gone, or whose disk is full, is told nothing more."""
 
     def __init__(self) -> None:
         self.watchers: list[Watcher] = []
 
     def tell(self, progress: Progress) -> None:
         """Pass it on."""
-        for watcher in self.watchers:
-            watcher.tell(progress)
+        for watcher in tuple(self.watchers):
+            try:
+                watcher.tell(progress)
+            except OSError:
+                # A request may be on its way: a display must never end a run.
+                self.watchers.remove(watcher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,11 @@ def _stream(name: str) -> Iterator[TextIO]:
         file = Path(name).open("a", encoding="utf-8")  # noqa: SIM115 - closed below, after the run
     except OSError as error:
         raise UsageError(f"cannot write events to {name}: {error.strerror}", help="name another file") from None
-    with file:
+    try:
         yield file
+    finally:
+        with suppress(OSError):  # lines that a full disk did not take
+            file.close()
 
 
 def drive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -13,7 +14,11 @@ import click
 
 from kling_render import __version__
 from kling_render.cli.invocation import Invocation, global_options
-from kling_render.errors import InputProblems, KlingRenderError
+from kling_render.errors import InputProblems, KlingRenderError, StoreFault
+
+#: What a full or failing disk says; it happens to outputs that are redirected into a file too.
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+_DISK_HELP = "make room on the disk, then run the command again; nothing paid is lost"
 
 #: Command → what it does, in the order of the help page. The module has the command's name.
 COMMANDS = {
@@ -79,6 +84,13 @@ def cli(_invocation: Invocation) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Never shows a traceback."""
+    try:
+        return _run(arguments)
+    except OSError:  # not even the error could be shown
+        return StoreFault.exit_code
+
+
+def _run(arguments: Sequence[str]) -> int:
     invocation = Invocation()
     try:
         outcome = cli.main(list(arguments), "kling-render", standalone_mode=False, obj=invocation)
@@ -92,15 +104,21 @@ def run(arguments: Sequence[str]) -> int:
         return _usage(invocation, error)
     except KlingRenderError as error:
         return _expected(invocation, error)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click makes the one to the other
         # Whoever read our output has gone; that is no fault of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        from kling_render.cli.crash import report_crash
-
-        return report_crash(error, arguments)
+        return _unforeseen(invocation, error, arguments)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _unforeseen(invocation: Invocation, error: Exception, arguments: Sequence[str]) -> int:
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return _expected(invocation, StoreFault(f"cannot write: {error.strerror}", help=_DISK_HELP))
+    from kling_render.cli.crash import report_crash
+
+    return report_crash(error, arguments)
 
 
 def _usage(invocation: Invocation, error: click.ClickException) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import PAY, Studio, valid
+from tests.e2e.harness import PAY, TOOL, Studio, valid
 
 ROOT_RUNS = getattr(os, "geteuid", lambda: 0)() == 0
 
@@ -274,3 +276,34 @@ def test_plan_exit_code_tells_whether_there_is_work(studio: Studio) -> None:
     assert studio.run("plan", "--exit-code").code == 0
     shutil.rmtree(studio.store)
     assert studio.run("plan", "--exit-code").code == 10
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", "2>/dev/full", "--events /dev/full"])
+def test_a_run_ends_well_although_nobody_can_read_its_progress(studio: Studio, closed: str) -> None:
+    """A closed, full or abandoned stream must not end a run while requests are on their way."""
+    words = f"exec {shlex.join([*TOOL, 'render', *PAY])} {closed}"
+    ended = subprocess.run(
+        ["bash", "-c", words],
+        cwd=studio.project,
+        env=studio.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert b"fault" not in ended.stderr
+    assert (len(studio.videos()), studio.accepted()) == (4, 2)
+
+
+def test_a_full_disk_under_stdout_is_said_and_a_reader_that_left_is_not(studio: Studio) -> None:
+    """Exit 7 with a sentence, exit 0 without one; no fault report either way."""
+    told = {}
+    for name, words in {"full": "plan >/dev/full", "gone": "--help | true; exit ${PIPESTATUS[0]}"}.items():
+        command = ["bash", "-c", f"{shlex.join(TOOL)} {words}"]
+        told[name] = subprocess.run(
+            command, cwd=studio.project, env=studio.environment(), capture_output=True, timeout=60, check=False
+        )
+    assert (told["full"].returncode, told["gone"].returncode) == (7, 0)
+    assert b"error: cannot write: No space left on device" in told["full"].stderr
+    assert told["gone"].stderr == b""
