@@ -72,8 +72,10 @@ class Workspace:
 
         Raises:
             InputProblems: the shot list has errors; warnings are among its diagnostics.
+            UsageError: the ledger could not name the project's folder.
         """
         files, shown = DiskFiles(), self.shown
+        _check_name(files.resolve(self.source.path.parent))
         declared, found = read(
             self.source.path,
             files=files,
@@ -259,6 +261,15 @@ def _own_key(_job: Job, fingerprint: str) -> str:
 def _rehearsal_key(job: Job, fingerprint: str) -> str:
     """A rehearsal shows its job's id, so jobs never share one."""
     return hashlib.sha256(f"previz/{REHEARSAL_VERSION}\n{fingerprint}\n{job.id}".encode()).hexdigest()
+
+
+def _check_name(folder: Path) -> None:
+    """The ledger and every document name the folder as text."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        message = f"the project's folder has a name that is not UTF-8: {os.fsencode(folder)!r}"
+        raise UsageError(message, help="rename the folder, or run the project from a copy elsewhere") from None
 
 
 def find_list(given: str | None, cwd: Path, stdin: Callable[[], bytes]) -> ListSource:

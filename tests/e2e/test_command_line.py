@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,17 @@ def test_plan_exit_code_tells_whether_there_is_work(studio: Studio) -> None:
     assert studio.run("plan", "--exit-code").code == 0
     shutil.rmtree(studio.store)
     assert studio.run("plan", "--exit-code").code == 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a name can be any bytes")
+def test_a_project_whose_folder_is_not_utf_8_is_refused_before_anything_is_sent(studio: Studio) -> None:
+    """The ledger could not name it."""
+    odd = studio.folder / os.fsdecode(b"project-\xff")
+    shutil.copytree(studio.project, odd)
+    for words in (["check"], ["plan"], ["render", *PAY], ["status", "--json"]):
+        ended = studio.run(*words, cwd=odd)
+        assert (ended.code, "is not UTF-8" in ended.text) == (2, True), ended.text
+    assert studio.book()["submits"] == []
 
 
 @pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", "2>/dev/full", "--events /dev/full"])
