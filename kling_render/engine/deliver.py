@@ -9,7 +9,6 @@ from pathlib import Path
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Target, Work
 from kling_render.engine.world import World, result_of
-from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.lifecycle.states import Event, State
 from kling_render.ports import LedgerTransaction
@@ -61,7 +60,7 @@ class Deliverer:
             await asyncio.to_thread(self._world.publisher.publish, target, result, work.manifest)
         except OSError as error:
             message = f"{target.output.name} cannot be written: {error.strerror or error}"
-            self._tracker.failed([target], FailureClass.OUTPUT, message, None)
+            self._tracker.unpublished(target, result, message, charged=charged)
             return False
         self._tracker.finished(target, result, state=state, charged=charged, warning=warning)
         return True

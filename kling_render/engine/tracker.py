@@ -58,6 +58,20 @@ class Tracker:
             {},
         )
 
+    def unpublished(self, target: Target, result: Result, message: str, *, charged: bool) -> None:
+        """A job's result is stored, but cannot be written into the output tree; its cost is a cost all the same."""
+        kind = FailureClass.OUTPUT
+        report = JobReport(
+            job=target.job,
+            state=JobState.FAILED,
+            generation_id=result.generation_id,
+            sha256=result.blob,
+            credits=result.charge if charged else 0,
+            failure=Failure(kind=kind.value, message=message, remedy=REMEDIES[kind]),
+            output=target.output,
+        )
+        self._tell(report, {})
+
     def failed(self, targets: Iterable[Target], kind: FailureClass, message: str, attempt: Attempt | None) -> None:
         """Jobs ended without a result."""
         failure = Failure(kind=kind.value, message=message, remedy=REMEDIES[kind])

@@ -245,6 +245,7 @@ def test_an_output_folder_that_cannot_be_written_fails_the_job_and_keeps_the_res
     (studio.project / "renders").symlink_to(studio.folder / "elsewhere")
     ended = studio.render()
     assert ended.code in (3, 7), ended.text
+    assert "spent in this run: $0.672" in ended.out
     assert list((studio.folder / "elsewhere").iterdir()) == []
     (studio.project / "renders").unlink()
     assert studio.run("pull").code == 0
