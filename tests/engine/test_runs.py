@@ -1,0 +1,222 @@
+"""A run on its virtual clock: who may submit, what is tried again, what a stop means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kling_render.engine.run import Run
+from kling_render.engine.work import JobState, Options, RunReport, Stop
+from kling_render.lifecycle.records import Cap
+from kling_render.lifecycle.states import State
+from tests.engine.studio import FOLDER, Bench, work
+
+FOX, CAT, OWL = work("fox"), work("cat"), work("owl")
+ALL = [FOX, CAT, OWL]
+
+
+@pytest.fixture
+def bench(quick_path: Path) -> Bench:
+    """An empty store and an API without faults."""
+    return Bench(quick_path / "store")
+
+
+def _ended(report: RunReport | None) -> RunReport:
+    assert report is not None
+    return report
+
+
+def test_everything_wanted_is_brought_once(bench: Bench) -> None:
+    """And a second run sends nothing."""
+    report = _ended(bench.run(ALL))
+    assert (report.exit_code, report.submits) == (0, 3)
+    bench.sound(ALL)
+    again = _ended(bench.run(ALL))
+    assert (again.exit_code, again.submits, len(bench.api.submits)) == (0, 0, 3)
+    assert {job.state for job in again.jobs.values()} == {JobState.RESTORED}
+
+
+@pytest.mark.parametrize("word", ["lost", "5xx", "5xx-id"])
+def test_a_doubt_is_adopted_within_the_run(bench: Bench, word: str) -> None:
+    """Looked up before the run ends."""
+    bench.api.script = [word]
+    assert _ended(bench.run(ALL)).exit_code == 0
+    bench.sound(ALL)
+    assert len(bench.api.submits) == 3
+
+
+def test_a_doubt_without_a_log_stays_and_holds_nobody_up(bench: Bench) -> None:
+    """Exit 4, the others are done, the hold stays."""
+    bench.api.script, bench.api.log_works = ["lost"], False
+    report = _ended(bench.run(ALL))
+    assert (report.exit_code, len(report.doubts)) == (4, 1)
+    assert [a.state for a in bench.attempts()].count(State.DONE) == 2
+    assert _ended(bench.run(ALL)).submits == 0
+    bench.api.log_works = True
+    assert _ended(bench.run(ALL)).exit_code == 0
+    bench.sound(ALL)
+
+
+def test_absence_takes_its_time_and_then_one_new_attempt(bench: Bench) -> None:
+    """Dropped by the network: resubmitted once, not before the settle time."""
+    bench.api.script = ["drop"]
+    before = bench.clock.at
+    report = _ended(bench.run(ALL, Options(wait_doubts=True)))
+    assert (report.exit_code, len(bench.api.submits)) == (0, 4)
+    assert bench.clock.at - before >= 3600
+    bench.sound(ALL)
+
+
+def test_a_transient_failure_is_tried_three_times_in_all(bench: Bench) -> None:
+    """Then it is a failure, uncharged."""
+    bench.api.fates = ["upstream"] * 3
+    report = _ended(bench.run([FOX]))
+    assert (report.exit_code, len(bench.api.submits)) == (3, 3)
+
+
+def test_a_resumed_failure_counts_as_the_first_of_three(bench: Bench) -> None:
+    """A restart does not add further attempts."""
+    bench.api.fates = ["upstream"] * 9
+    bench.run([FOX], Options(detach=True))
+    bench.run([FOX])
+    assert len(bench.api.submits) == 3
+
+
+@pytest.mark.parametrize("word", ["refused"])
+def test_a_refused_request_fails_its_job_alone(bench: Bench, word: str) -> None:
+    """Nothing is sent again, the others go on."""
+    bench.api.script = [word]
+    report = _ended(bench.run(ALL))
+    assert (report.exit_code, len(bench.api.submits)) == (3, 3)
+
+
+def test_refused_content_is_not_tried_again(bench: Bench) -> None:
+    """It would be refused again."""
+    bench.api.fates = ["content"]
+    assert _ended(bench.run([FOX])).exit_code == 3
+    assert len(bench.api.submits) == 1
+
+
+def test_an_unauthorized_key_stops_all_submitting(bench: Bench) -> None:
+    """One request, one message; the other jobs wait and are no failures."""
+    bench.api.script = ["unauthorized"] * 3
+    report = _ended(bench.run(ALL, Options(jobs=1)))
+    assert (report.exit_code, len(bench.api.submits), list(report.stops)) == (6, 1, [Stop.ACCOUNT])
+    assert {job.state for job in report.jobs.values()} == {JobState.WAITING}
+
+
+def test_a_rate_limit_waits_as_long_as_it_is_told(bench: Bench) -> None:
+    """And pays each once."""
+    bench.api.script = ["limited", "limited"]
+    before = bench.clock.at
+    assert _ended(bench.run(ALL, Options(jobs=1))).exit_code == 0
+    assert bench.clock.at - before >= 10
+    bench.sound(ALL)
+
+
+def test_a_cap_lets_through_what_fits(bench: Bench) -> None:
+    """Two of three holds of 100 fit under 250; exit 5, the third waits."""
+    report = _ended(bench.run(ALL, Options(caps=(Cap(name="total", limit=250, project_folder=str(FOLDER)),))))
+    assert (report.exit_code, len(bench.api.submits)) == (5, 2)
+
+
+def test_an_unknown_price_under_a_cap_sends_nothing(bench: Bench) -> None:
+    """Exit 5."""
+    works = [work("fox", hold=None)]
+    report = _ended(bench.run(works, Options(caps=(Cap(name="total", limit=250),))))
+    assert (report.exit_code, bench.api.submits) == (5, [])
+
+
+def test_a_hold_in_doubt_counts_against_the_cap(bench: Bench) -> None:
+    """Perhaps paid is as good as paid."""
+    bench.api.script, bench.api.log_works = ["lost"], False
+    caps = (Cap(name="total", limit=150, project_folder=str(FOLDER)),)
+    bench.run([FOX], Options(caps=caps))
+    report = _ended(bench.run([FOX, CAT], Options(caps=caps)))
+    assert len(bench.api.submits) == 1
+    assert Stop.BUDGET in report.stops
+
+
+def test_detach_submits_and_leaves(bench: Bench) -> None:
+    """The running ones are reported; the next run fetches them."""
+    report = _ended(bench.run(ALL, Options(detach=True)))
+    assert (report.exit_code, len(report.left_running), bench.files) == (0, 3, {})
+    assert _ended(bench.run(ALL)).submits == 0
+    bench.sound(ALL)
+
+
+def test_nothing_is_submitted_after_a_stop(bench: Bench) -> None:
+    """Leaving before the start sends nothing at all."""
+    report = _ended(bench.run(ALL, on_start=lambda run: run.leave(Stop.INTERRUPTED, "now")))
+    assert (report.exit_code, bench.api.submits) == (130, [])
+
+
+def test_fail_fast_stops_after_the_first_failure(bench: Bench) -> None:
+    """What runs goes on, the rest is not sent."""
+    bench.api.script = ["refused"]
+    report = _ended(bench.run(ALL, Options(jobs=1, fail_fast=True)))
+    assert (report.exit_code, len(bench.api.submits)) == (3, 1)
+
+
+def test_pull_never_submits_whatever_it_finds(bench: Bench) -> None:
+    """Works without a request: absent, failed and unknown ones stay as they are."""
+    unpaid = [replace(each, request=None) for each in ALL]
+    bench.api.script, bench.api.fates = ["drop"], ["upstream"]
+    bench.run([FOX, CAT], Options(detach=True))
+    sent = len(bench.api.submits)
+    bench.run(unpaid, Options(wait_doubts=True))
+    assert len(bench.api.submits) == sent
+
+
+def test_an_expired_link_is_polled_for_again(bench: Bench) -> None:
+    """Twice in a row, for nothing."""
+    bench.api.expired_links = 2
+    assert _ended(bench.run([FOX])).exit_code == 0
+    bench.sound([FOX])
+
+
+def test_a_generation_that_takes_for_ever_stalls_and_is_not_sent_again(bench: Bench) -> None:
+    """Polls become rare, and its late end is still taken."""
+    bench.api.takes_s = 10_000.0
+    assert _ended(bench.run([FOX])).exit_code == 0
+    assert len(bench.api.submits) == 1
+    bench.sound([FOX])
+
+
+def test_a_result_of_a_cell_edited_meanwhile_is_kept_but_not_put_in_its_place(bench: Bench) -> None:
+    """The path belongs to the new job."""
+    bench.run([FOX], Options(detach=True))
+    edited = replace(CAT, targets=FOX.targets)
+    report = _ended(bench.run([edited], claimed={FOX.targets[0].output: CAT.key}))
+    assert report.exit_code == 0
+    assert bench.files[FOX.targets[0].output] == b"https://cdn/gen2"
+    assert {a.state for a in bench.attempts()} == {State.DONE}
+
+
+def test_what_was_paid_for_elsewhere_is_adopted_even_when_it_was_seen_long_ago(quick_path: Path) -> None:
+    """The first run wanted another job; days later the old row is still found."""
+    here = Bench(quick_path / "here")
+    here.run([FOX, CAT])
+    there = Bench(quick_path / "there", seed=50, clock=here.clock)
+    there.api = here.api
+    there.run([FOX])
+    here.clock.at += 5 * 86_400
+    there.run([OWL])
+    here.clock.at += 5 * 86_400
+    there.run([CAT])
+    assert len(here.api.submits) == 3
+    assert CAT.targets[0].output in there.files
+
+
+def test_a_stop_by_time_leaves_what_runs(bench: Bench) -> None:
+    """Exit 10 with work left."""
+    bench.api.takes_s = 1e12
+
+    def soon(run: Run) -> None:
+        assert run.report.jobs == {}
+
+    report = _ended(bench.run([FOX], Options(stop_after_s=600.0), on_start=soon))
+    assert report.exit_code == 10
+    assert len(bench.api.submits) <= 1
