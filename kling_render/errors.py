@@ -144,6 +144,21 @@ class Problems:
         return bool(self.errors)
 
 
+def in_file_order(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """By file (in the order they came up), then by position; what has no place comes first. Each is said once."""
+    found = list(dict.fromkeys(found))
+    files: dict[str, int] = {}
+    for diagnostic in found:
+        if diagnostic.place is not None:
+            files.setdefault(diagnostic.place.file, len(files))
+
+    def position(diagnostic: Diagnostic) -> tuple[int, int, int]:
+        place = diagnostic.place
+        return (-1, 0, 0) if place is None else (files[place.file], place.line, place.column)
+
+    return sorted(found, key=position)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant, or None."""
     from difflib import get_close_matches

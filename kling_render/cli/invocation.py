@@ -28,6 +28,8 @@ class Invocation:
 
     options: dict[str, Any] = field(default_factory=dict)
     command: str = ""
+    #: The setting `color`, once the settings are read.
+    _color: str = "auto"
 
     @property
     def cwd(self) -> Path:
@@ -51,21 +53,23 @@ class Invocation:
 
     def color(self, stream: Any) -> bool:
         """Whether colours may be used on a stream."""
-        if self.options.get("no_color") or os.environ.get("NO_COLOR"):
+        if self.options.get("no_color") or os.environ.get("NO_COLOR") or self._color == "never":
             return False
+        if self._color == "always":
+            return True
         return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
     def settings(self) -> Settings:
         """The user's settings, flags included."""
         from kling_render.config import load_settings
-        from kling_render.config.file import user_folder
+        from kling_render.config.file import user_config_file
 
         flags = {name: self.options.get(name) for name in ("store", "provider", "max_jobs", "offline")}
         flags["input_roots"] = list(self.options.get("input_root") or ()) or None
         flags["jobs"] = self.options.get("jobs")
         home = Path.home()
-        config = user_folder("config", os.environ, home) / "config.toml"
-        settings = load_settings(os.environ, flags, config, home=home, cwd=self.cwd)
+        settings = load_settings(os.environ, flags, user_config_file(os.environ, home), home=home, cwd=self.cwd)
+        self._color = settings.color
         for warning in settings.warnings:
             self.say(f"warning: {warning}")
         return settings

@@ -178,7 +178,7 @@ def _lines(members: Sequence[PlannedJob], say: Callable[[PlannedJob], str], *, v
 
 def _remedy(kind: str) -> str:
     """What helps; an unknown class comes from a newer version's store."""
-    return REMEDIES[FailureClass(kind)] if kind in set(FailureClass) else "run `kling-render explain JOB`"
+    return REMEDIES[FailureClass(kind)] if kind in set(FailureClass) else "run `kling-render render` again"
 
 
 def _job(planned: PlannedJob, output_dir: str, status: Status) -> dict[str, Any]:

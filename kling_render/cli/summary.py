@@ -116,7 +116,7 @@ def _untouched(planned: PlannedJob) -> JobReport:
 
 def _remedy(codes: set[ReasonCode]) -> str:
     if codes & {ReasonCode.PAID_LOST, ReasonCode.ABANDONED}:
-        return "`kling-render resolve` answers it"
+        return "it stays listed; nothing is sent for it again"
     if ReasonCode.HELD_BACK in codes:
         return "change its prompt, image or clip, or run `kling-render retry`"
     return "`kling-render check` says what is wrong"
@@ -208,7 +208,7 @@ def _doubts(report: RunReport, zone: tzinfo | None) -> Iterator[str]:
         yield from _named(doubtful)
     asked = [job for job in report.jobs.values() if job.state is JobState.NEEDS_USER]
     if asked:
-        yield f"needs you ({jobs_word(len(asked))}): `kling-render resolve JOB` answers what only you can know"
+        yield f"needs you ({jobs_word(len(asked))}): nothing is sent again; `kling-render pull` looks once more"
         yield from _named(asked)
 
 

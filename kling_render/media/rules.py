@@ -97,7 +97,7 @@ def check_clip(
 
 def _edges(noun: str, width: int, height: int, short: Limit, long: Limit) -> Iterator[Violation]:
     size = f"{width} × {height}"
-    verb = f"use a larger {noun}, or let 'kling-render fix' make an enlarged copy"
+    verb = f"use a larger {noun}, or enlarge this one"
     if min(width, height) < short.value:
         message = (
             f"{size}: the short edge has {min(width, height)} px; at least {short.value} px{_STATED[short.source]}"
@@ -105,13 +105,13 @@ def _edges(noun: str, width: int, height: int, short: Limit, long: Limit) -> Ite
         yield Violation(EDGES, message, verb)
     if max(width, height) > long.value:
         message = f"{size}: the long edge has {max(width, height)} px; at most {long.value:,} px{_STATED[long.source]}"
-        yield Violation(EDGES, message, f"scale the {noun} down ('kling-render fix' makes a corrected copy)")
+        yield Violation(EDGES, message, f"scale the {noun} down")
 
 
 def _bytes(noun: str, size: int, limit: Limit) -> Iterator[Violation]:
     if size > limit.value:
         message = f"{_mb(Decimal(size))} MB; at most {_mb(limit.value)} MB{_STATED[limit.source]}"
-        yield Violation(BYTES, message, f"compress the {noun} ('kling-render fix' makes a corrected copy)")
+        yield Violation(BYTES, message, f"compress the {noun}")
 
 
 def _mb(size: Decimal) -> str:

@@ -78,12 +78,12 @@ SENTENCES = {
     ReasonCode.FETCHED: "downloaded and not yet published",
     ReasonCode.IN_DOUBT: "submitted with unknown outcome; looked up before anything is paid again",
     ReasonCode.SHARED: "the same request as another job of this plan",
-    ReasonCode.NEEDS_USER: "only you can tell what became of it; see `kling-render resolve`",
-    ReasonCode.PAID_LOST: "charged without an obtainable result; see `kling-render resolve`",
-    ReasonCode.ABANDONED: "given up while its outcome was unknown; see `kling-render resolve`",
+    ReasonCode.NEEDS_USER: "only you can tell what became of it",
+    ReasonCode.PAID_LOST: "charged without an obtainable result",
+    ReasonCode.ABANDONED: "given up while its outcome was unknown",
     ReasonCode.HELD_BACK: "it failed and is not tried again by itself",
     ReasonCode.BLOCKED: "it cannot be rendered",
-    ReasonCode.PICKED: "a take is picked and protected; `--unpin` renders the cell again",
+    ReasonCode.PICKED: "a take is picked and protected",
 }
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kling_render.errors import Place
+from kling_render.errors import Place, in_file_order
 from kling_render.ports import ProjectFiles
 from kling_render.shotlist.cells import Cell, Survey, survey
 from kling_render.shotlist.collisions import check_collisions
@@ -14,7 +14,7 @@ from kling_render.shotlist.declarations import Declarations, ShotDeclaration
 from kling_render.shotlist.jobs import Cast, ShotJobs, settle
 from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.paths import PathProblem, check_folder
-from kling_render.shotlist.records import Compilation, Job, Project
+from kling_render.shotlist.records import Compilation, Job, Project, Request
 from kling_render.shotlist.reports import Report
 from kling_render.shotlist.rules import cells_of
 from kling_render.shotlist.settings import Settings
@@ -53,20 +53,41 @@ def _expand(
     _check_shot_ids(declarations.shots, report)
     surveys = [survey(shot, declarations.characters, declarations.motions, report) for shot in declarations.shots]
     if _is_too_much(surveys, max_jobs, declarations, report):
-        return Compilation(None, report.in_order())
+        return _refused(report)
     templates = Templates(declarations.folder, files, shown, report)
     cast = Cast.of(declarations)
     settled = [_settled(found, cast, report) for found in surveys]
     count = sum(settings.takes for cells in settled for _, settings in cells)
     if count > max_jobs:
-        _too_many(count, max_jobs, declarations.shots, report)
-        return Compilation(None, report.in_order())
+        _too_many(count, max_jobs, surveys, declarations, report)
+        return _refused(report)
     jobs = _jobs(surveys, settled, cast, templates, report)
     if all(diagnostic.code != "KR0135" for diagnostic in report.found):  # jobs with one id have one path too
         check_collisions(jobs, declarations.output, report)
     if report:
-        return Compilation(None, report.in_order())
-    return Compilation(_project(declarations, jobs, output_dir, provider, templates.sources), report.in_order())
+        return _refused(report, (_without_prompt(cell, found, cast) for cells in settled for cell, found in cells))
+    project = _project(declarations, jobs, output_dir, provider, templates.sources)
+    return Compilation(project, tuple(in_file_order(report.found)))
+
+
+def _refused(report: Report, requests: Iterable[Request] = ()) -> Compilation:
+    return Compilation(None, tuple(in_file_order(report.found)), tuple(requests))
+
+
+def _without_prompt(cell: Cell, settings: Settings, cast: Cast) -> Request:
+    motion = cast.declared.motions[cell.motion]
+    return Request(
+        model=settings.model,
+        image=cast.declared.characters[cell.character].image,
+        video=motion.video,
+        start=motion.start,
+        end=motion.end,
+        prompt="",
+        orientation=settings.orientation,
+        keep_audio=settings.keep_audio,
+        params=settings.params,
+        take=1,
+    )
 
 
 def _is_too_much(surveys: Sequence[Survey], limit: int, declared: Declarations, report: Report) -> bool:
@@ -74,14 +95,19 @@ def _is_too_much(surveys: Sequence[Survey], limit: int, declared: Declarations, 
     count = sum(found.size for found in surveys)
     compared = sum(found.size * (len(found.shot.exclude) + len(found.shot.override)) for found in surveys)
     if count > limit * (_EXCLUDABLE if any(found.shot.exclude for found in surveys) else 1):
-        takes = {found.shot.id: found.shot.fields.takes or declared.defaults.takes or 1 for found in surveys}
-        _too_many(sum(found.size * takes[found.shot.id] for found in surveys), limit, declared.shots, report)
+        _too_many(sum(_takes(found, declared) for found in surveys), limit, surveys, declared, report)
     elif compared > limit * _RULES_PER_JOB:
+        worst = max(surveys, key=lambda found: found.size * (len(found.shot.exclude) + len(found.shot.override)))
         message = f"'exclude' and 'override' need {compared:,} comparisons (limit {limit * _RULES_PER_JOB:,})"
-        report.error("KR0107", message, help="use fewer entries with globs")
+        report.error("KR0107", message, worst.shot.place, help="use fewer entries, with globs")
     else:
         return False
     return True
+
+
+def _takes(found: Survey, declared: Declarations) -> int:
+    """About how many jobs a shot has; axes and overrides that set takes are not looked at."""
+    return found.size * (found.shot.fields.takes or declared.defaults.takes or 1)
 
 
 def _settled(found: Survey, cast: Cast, report: Report) -> list[tuple[Cell, Settings]]:
@@ -89,9 +115,14 @@ def _settled(found: Survey, cast: Cast, report: Report) -> list[tuple[Cell, Sett
     of_rules = report if found.is_sound else Report()
     cells = cells_of(found, cast.declared.characters, cast.declared.motions, of_rules)
     if not cells and found.is_sound:
-        hint = "does 'exclude' take everything away?" if found.shot.exclude else ""
+        hint = "does 'exclude' take everything away?" if found.shot.exclude else "its 'cast' is empty"
         report.warning("KR0137", f"the shot '{found.shot.id}' has no cells", found.shot.place, help=hint)
-    return settle(found.shot, cells, cast, report, of_rules)
+    settled = settle(found.shot, cells, cast, report, of_rules)
+    if not found.is_sound:
+        for diagnostic in of_rules.found:  # but a wrong name of an axis is wrong whoever is selected
+            if diagnostic.code == "KR0131":
+                report.add(diagnostic)
+    return settled
 
 
 def _jobs(
@@ -106,7 +137,7 @@ def _jobs(
     for found, cells in zip(surveys, settled, strict=True):
         maker = ShotJobs(found.shot, cast, templates, report)
         own = [job for cell, settings in cells for job in maker.jobs_of(cell, settings)]
-        if found.groups:
+        if found.groups and not report:  # after an error an axis may seem idle because its values were refused
             warn_of_idle_axes(found, own, [templates.prepare(output.takes), templates.prepare(output.final)], report)
         jobs += own
     return jobs
@@ -147,7 +178,7 @@ def _output_dir(declared: Declarations, provider: str, report: Report) -> str:
     if isinstance(checked, PathProblem):
         reason = "it is the project's own folder" if checked.code == "KR0306" else checked.message
         message = f"'{written}' cannot be the output folder: {reason}"
-        report.error(checked.code, message, declared.output.dir_place, help="name a folder inside the project")
+        report.error(checked.code, message, declared.output.dir_place, help="name a folder inside the project: renders")
         return written
     return f"{checked}.previz" if provider == PREVIZ else checked
 
@@ -162,7 +193,9 @@ def _check_shot_ids(shots: Sequence[ShotDeclaration], report: Report) -> None:
             report.error("KR0135", message, shot.place, help="rename one of them", related=related)
 
 
-def _too_many(count: int, limit: int, shots: Sequence[ShotDeclaration], report: Report) -> None:
+def _too_many(count: int, limit: int, surveys: Sequence[Survey], declared: Declarations, report: Report) -> None:
+    largest = max(surveys, key=lambda found: _takes(found, declared)).shot
     message = f"the shot list expands to {count:,} jobs (limit {limit:,})"
-    place: Place | None = shots[0].place if len(shots) == 1 else None
-    report.error("KR0107", message, place, help="shorten an axis, or raise the limit with --max-jobs")
+    if len(surveys) > 1:
+        message += f"; '{largest.id}' is the largest shot"
+    report.error("KR0107", message, largest.place, help="shorten an axis, or raise the limit with --max-jobs")

@@ -18,9 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from kling_render.errors import Diagnostic, Place, Problems, did_you_mean
+from kling_render.errors import Diagnostic, Place, Problems, did_you_mean, in_file_order
 from kling_render.models import MODELS
 from kling_render.ports import ProjectFiles
 from kling_render.shotlist import cast, scalars, schema, urls
@@ -91,7 +90,7 @@ def _read(
         declared = _declarations(loaded, file)
     if declared is not None and not _is_meaningful(declared, loaded):
         declared = None
-    return declared, _redacted(_in_order(problems.found))
+    return declared, _redacted(in_file_order(problems.found))
 
 
 def _is_meaningful(declared: Declarations, loaded: Files) -> bool:
@@ -215,20 +214,6 @@ def _amount(entries: Entries, key: str) -> Decimal | None:
 
 def _text(node: Node | None) -> str:
     return scalar_text(node) if node is not None and isinstance(node.value, str) else ""
-
-
-def _in_order(found: list[Diagnostic]) -> list[Diagnostic]:
-    """By file (in the order they came up), then by position; what has no place comes first."""
-    files: dict[str, int] = {}
-    for diagnostic in found:
-        if diagnostic.place is not None:
-            files.setdefault(diagnostic.place.file, len(files))
-
-    def position(diagnostic: Diagnostic) -> tuple[Any, ...]:
-        place = diagnostic.place
-        return (-1, 0, 0) if place is None else (files[place.file], place.line, place.column)
-
-    return sorted(dict.fromkeys(found), key=position)
 
 
 def _redacted(found: list[Diagnostic]) -> list[Diagnostic]:

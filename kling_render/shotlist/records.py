@@ -145,3 +145,5 @@ class Compilation:
 
     project: Project | None
     diagnostics: tuple[Diagnostic, ...]
+    #: Without a project: what its cells ask of the model, prompts aside, so that their inputs can be checked as well.
+    requests: tuple[Request, ...] = ()

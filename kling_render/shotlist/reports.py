@@ -37,19 +37,6 @@ class Report(Problems):
             self._said.add(key)
             self.found.append(diagnostic)
 
-    def in_order(self) -> tuple[Diagnostic, ...]:
-        """All of them by file, in the order the files came up, then by position; what has no place comes first."""
-        files: dict[str, int] = {}
-        for diagnostic in self.found:
-            if diagnostic.place is not None:
-                files.setdefault(diagnostic.place.file, len(files))
-
-        def position(diagnostic: Diagnostic) -> tuple[int, int, int]:
-            place = diagnostic.place
-            return (-1, 0, 0) if place is None else (files[place.file], place.line, place.column)
-
-        return tuple(sorted(self.found, key=position))
-
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
     """`a, b, c`, cut short with a count when there are many."""

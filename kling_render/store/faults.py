@@ -38,7 +38,7 @@ _BY_SQLITE: dict[int, tuple[str, str]] = {
 }
 
 _HELP = {
-    "store-full": "Free some space there ('kling-render gc' lists what could go), then run the command again.",
+    "store-full": "Free some space there, then run the command again.",
     "store-read-only": "Mount the disk writable, or name another folder with --store or KLING_RENDER_STORE.",
     "store-permission": "Check who owns the folder and its permissions ('kling-render doctor'), or name another "
     "folder with --store.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +13,7 @@ from kling_render.media.rules import Violation, check_clip, check_image, check_n
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.planning.manifest import InputIdentity
 from kling_render.ports import Digests
-from kling_render.shotlist.records import InputRef, Job, Project, Request
+from kling_render.shotlist.records import InputRef, Request
 from kling_render.store.cache import Cache
 
 #: Part of the cache's key: facts read by an older reader are read again.
@@ -53,34 +53,40 @@ Fetch = Callable[[Iterable[InputRef], Problems], Mapping[InputRef, Path]]
 
 
 def inspect(
-    project: Project,
-    jobs: Iterable[Job],
+    requests: Collection[Request],
     *,
     digests: Digests,
     cache: Cache,
     fetch: Fetch,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+    refused: Collection[tuple[str, int, int]] = (),
 ) -> Inspection:
-    """Look at every input that the jobs use.
+    """Look at every input that the requests use.
 
     Args:
-        project: whose inputs they are.
-        jobs: the jobs that matter.
+        requests: the jobs' that matter.
         digests: the stat cache.
         cache: facts by digest.
         fetch: brings remote inputs; those it cannot bring stay unchecked (it reports why).
         progress: called with a few words, how many are done and how many there are.
+        refused: file, line and column of inputs that are not to be touched: what is wrong with them was said already.
     """
     problems = Problems()
-    images = _distinct(job.request.image for job in jobs)
-    clips = _distinct(job.request.video for job in jobs)
+    images = _distinct(request.image for request in requests)
+    clips = _distinct(request.video for request in requests)
     expected: dict[InputRef, str] = dict.fromkeys(images, "image") | dict.fromkeys(clips, "clip")
+    if refused:
+        expected = {
+            ref: kind
+            for ref, kind in expected.items()
+            if (ref.place.file, ref.place.line, ref.place.column) not in refused
+        }
     remote = fetch([ref for ref in expected if ref.url is not None], problems)
     files = {ref: ref.path if ref.path is not None else remote.get(ref) for ref in expected}
     sums = _digests(files, digests, problems, progress)
     facts = _facts(expected, files, sums, cache, progress)
     _check_inputs(facts, problems)
-    _check_limits(jobs, facts, problems)
+    _check_limits(requests, facts, problems)
     return Inspection(files, sums, facts, tuple(problems.found))
 
 
@@ -103,11 +109,14 @@ def _digests(
     for ref, path in files.items():
         digest = None if path is None else read[path]
         if isinstance(digest, OSError):
-            problems.error("KR0201", f"cannot read {ref.shown}: {digest.strerror}", ref.place, help="make it readable")
+            problems.error(
+                "KR0201", f"cannot read {ref.shown}: {digest.strerror}", ref.place, help="check its permissions"
+            )
             digest = _UNREADABLE
         elif ref.pin and digest not in (None, ref.pin):
-            message = f"{ref.shown} no longer has the pinned content (it is {digest})"
-            problems.error("KR0219", message, ref.place, help="update `sha256:` if the new content is wanted")
+            message = f"{ref.shown} does not have the pinned content: its SHA-256 is {digest}, pinned is {ref.pin}"
+            help_ = "bring back the file that was pinned, or update `sha256:` if the new content is wanted"
+            problems.error("KR0219", message, ref.place, help=help_)
         found[ref] = digest
     return found
 
@@ -148,12 +157,11 @@ def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
             _report(check_name(ref.shown, found), ref.shown, ref.place, problems)
 
 
-def _check_limits(jobs: Iterable[Job], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
+def _check_limits(requests: Iterable[Request], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
     """Each input is held against the limits once per way it is used, and reported where it is declared."""
     seen: set[object] = set()
     uses: dict[object, Request] = {}  # by object: the jobs of a project share their input records
-    for job in jobs:
-        one = job.request
+    for one in requests:
         uses.setdefault((id(one.image), id(one.video), one.model, one.orientation, one.start, one.end), one)
     for request in uses.values():
         model = MODELS.get(request.model) or replace_id(MODELS[DEFAULT_MODEL], request.model)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from kling_render.config import Settings
 from kling_render.disk.project_files import DiskFiles
-from kling_render.errors import Diagnostic, InputProblems, UsageError
+from kling_render.errors import Diagnostic, InputProblems, UsageError, in_file_order
 from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
@@ -71,7 +71,8 @@ class Workspace:
         """The expanded project.
 
         Raises:
-            InputProblems: the shot list has errors; warnings are among its diagnostics.
+            InputProblems: the shot list has errors. What is wrong with the inputs of those jobs that can be told all
+                the same, and warnings, are among its diagnostics, in the order of the files.
             UsageError: the ledger could not name the project's folder.
         """
         files, shown = DiskFiles(), self.shown
@@ -94,7 +95,8 @@ class Workspace:
         )
         found = [*found, *compiled.diagnostics]
         if compiled.project is None or any(d.severity == "error" for d in found):
-            raise InputProblems(found)
+            requests = compiled.requests if compiled.project is None else _requests(compiled.project)
+            raise InputProblems(in_file_order([*found, *self._of_inputs(requests, declared.folder, found)]))
         self.warnings += found
         return compiled.project
 
@@ -114,17 +116,31 @@ class Workspace:
         """
         inspection = self.looked_at(project, digests)
         if any(d.severity == "error" for d in inspection.diagnostics):
-            raise InputProblems([*self.warnings, *inspection.diagnostics])
+            raise InputProblems(in_file_order([*self.warnings, *inspection.diagnostics]))
         self.warnings += inspection.diagnostics
         return inspection
 
     @without_gc()
     def looked_at(self, project: Project, digests: StatDigests) -> Inspection:
         """The same, with errors as diagnostics of the inspection."""
+        return self._inspected(_requests(project), digests)
+
+    def _of_inputs(self, requests: Collection[Request], folder: Path, found: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """What is wrong with the inputs of a shot list that has errors, beyond what was found."""
+        refused = {
+            (d.place.file, d.place.line, d.place.column)
+            for d in found
+            if d.place is not None and d.severity == "error" and d.code.startswith("KR02")
+        }
+        return list(self._inspected(requests, self.digests(folder), refused).diagnostics) if requests else []
+
+    def _inspected(
+        self, requests: Collection[Request], digests: StatDigests, refused: Collection[tuple[str, int, int]] = ()
+    ) -> Inspection:
         blobs, cache = self.store.blobs, self.store.cache
         return inspect(
-            project,
-            project.jobs,
+            requests,
+            refused=refused,
             digests=digests,
             cache=cache,
             fetch=lambda refs, problems: remote.fetch_all(
@@ -231,6 +247,10 @@ class _Earlier(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._manifests)
+
+
+def _requests(project: Project) -> list[Request]:
+    return [job.request for job in project.jobs]
 
 
 def _presence(path: str, sha256: str, digests: StatDigests) -> Presence:

@@ -86,8 +86,8 @@ def test_the_summary_says_what_happened_what_it_cost_and_what_to_do() -> None:
             "looks it up; worth looking again from 2026-08-01 13:00 UTC on"
         ),
         f"  {IDS[3]}  the connection broke",
-        "needs you (1 job): `kling-render resolve JOB` answers what only you can know",
-        f"  {IDS[4]}  only you can tell what became of it; see `kling-render resolve`",
+        "needs you (1 job): nothing is sent again; `kling-render pull` looks once more",
+        f"  {IDS[4]}  only you can tell what became of it",
         "left running (1 job): `kling-render pull` brings the results; nothing is paid again",
         f"  {IDS[6]}  gen-sc6-fox-wave-t01  $0.448",
         "stopped: the next job costs $0.448, but only $0.10 is left",
@@ -205,7 +205,7 @@ def test_the_status_says_where_every_job_stands_and_what_the_money_does() -> Non
         f"  {IDS[2]}  submitted with unknown outcome; looked up before anything is paid again",
         "",
         "paid and lost (1 job)",
-        f"  {IDS[3]}  charged without an obtainable result; see `kling-render resolve`",
+        f"  {IDS[3]}  charged without an obtainable result",
     ]
 
 

@@ -29,7 +29,8 @@ def test_a_killed_sandbox_with_a_state_folder_remembers_everything(
     tmp_path: Path, request_body: dict[str, Any]
 ) -> None:
     with contextlib.ExitStack() as stack:
-        options: dict[str, Any] = {"answers": "echo", "generation_seconds": 60, "faults": ["poll:status,nth=2"]}
+        options: dict[str, Any] = {"answers": "echo", "generation_seconds": 60, "queued_seconds": 59}
+        options["faults"] = ["poll:status,nth=2"]
         sandbox = stack.enter_context(running_sandbox(state=tmp_path / "state", seed=5, **options))
         caller = stack.enter_context(calling(sandbox, request_body))
         done = caller.finished(client_id=CLIENT_ID)

@@ -9,7 +9,7 @@ import click
 
 from kling_render.cli.diagnostics import as_json, render_text
 from kling_render.cli.invocation import Invocation, global_options
-from kling_render.errors import Diagnostic, InputProblems
+from kling_render.errors import Diagnostic, InputProblems, in_file_order
 
 FORMAT = "kling-render.check/1"
 
@@ -52,7 +52,7 @@ def _findings(invocation: Invocation) -> tuple[int | None, Sequence[Diagnostic]]
         except InputProblems as problems:
             return None, problems.diagnostics
         inspection = workspace.looked_at(project, workspace.digests(project.folder))
-        return len(project.jobs), (*workspace.warnings, *inspection.diagnostics)
+        return len(project.jobs), in_file_order([*workspace.warnings, *inspection.diagnostics])
 
 
 def _annotation(diagnostic: Diagnostic) -> str:

@@ -31,7 +31,7 @@ def command(invocation: Invocation, **given: Any) -> int:
     \b
     Examples:
       kling-render sandbox
-      kling-render sandbox --latency 0 --answers echo --fault submit:lost-answer,chance=0.1
+      kling-render sandbox --latency 0 --answers echo --fault submit:lost,probability=0.1
     """
     from kling_render.errors import UsageError
     from kling_render.sandbox.config import SandboxConfig
