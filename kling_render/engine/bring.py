@@ -19,7 +19,7 @@ from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
 from kling_render.lifecycle.schedule import backoff_s
 from kling_render.lifecycle.states import SPENT_NOTHING, Event, State
-from kling_render.ports import InputGone
+from kling_render.ports import InputGone, LedgerTransaction
 
 _UNSENT_TRIES = 5
 """Tries after which a request that never left is given up for this run."""
@@ -175,9 +175,10 @@ class Bringer:
             message = f"its stored result is missing or damaged, and {where}"
             self._fail(work, FailureClass.DOWNLOAD, message, attempt)
             return
-        again = await world.ledger.write(
-            lambda ledger: ledger.record(attempt_id, Event.REFETCH, now, owner=world.owner)
-        )
+        again = await world.ledger.write(lambda ledger: _fetched_anew(ledger, attempt_id, now, world.owner))
+        if again.owner != world.owner:
+            await self.follow_other(work, again)
+            return
         await self.go_on(work, again, resumed=True, slot=Slot(None))
 
     async def _render(self, work: Work) -> Attempt | Taken | OverBudget | NotSent:
@@ -248,6 +249,14 @@ class Bringer:
         self._tracker.failed(work.targets, kind, message, attempt)
         if self._options.fail_fast and kind is not FailureClass.UPSTREAM:
             self._tracker.stop(Stop.FAILED_FAST, f"{work.targets[0].job} failed and --fail-fast is set")
+
+
+def _fetched_anew(ledger: LedgerTransaction, attempt_id: str, now: float, owner: str) -> Attempt:
+    """The attempt, READY for its bytes to be fetched again; unchanged where another process does that already."""
+    standing = ledger.attempt(attempt_id)
+    if standing is not None and standing.state is State.READY:
+        return standing
+    return ledger.record(attempt_id, Event.REFETCH, now, owner=owner)
 
 
 def _overcharged(attempt: Attempt) -> str | None:

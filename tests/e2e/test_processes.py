@@ -103,6 +103,21 @@ def test_a_selection_finishes_what_runs_of_the_rest(studio: Studio) -> None:
     assert (other.code, studio.accepted(), len(studio.videos())) == (0, 2, 4), other.text
 
 
+def test_a_damaged_result_that_two_processes_want_is_fetched_again_by_one(studio: Studio) -> None:
+    """The other one waits for it; both end well and nothing is paid."""
+    assert studio.render().code == 0
+    shutil.rmtree(studio.project / "renders")
+    for blob in (studio.store / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.chmod(0o600)
+            blob.write_bytes(blob.read_bytes()[:-9] + b"different")
+    studio.sandbox.faults("cdn:delay,seconds=0.5")
+    runs = [studio.start("render", *PAY) for _ in range(3)]
+    ended = [finished(process) for process in runs]
+    assert [end.code for end in ended] == [0, 0, 0], [end.text for end in ended]
+    assert (len(studio.videos()), studio.accepted()) == (4, 2)
+
+
 def test_results_never_become_inputs_of_a_glob_that_reaches_over_the_output_folder(studio: Studio) -> None:
     """`from: "**/*.mp4"` means the user's clips: a second render finds nothing new to pay."""
     studio.write_list(
