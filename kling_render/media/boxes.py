@@ -49,7 +49,7 @@ def children(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
         if size < body - at:
             raise BoxError(f"a box of impossible size at byte {at}")
         if at + size > end:
-            raise BoxError(f"the box '{kind.decode('latin-1')}' ends {at + size - end} bytes beyond the file")
+            raise BoxError(f"the box '{kind.decode('latin-1')}' ends {at + size - end:,} bytes beyond the file")
         yield Box(kind, body, at + size)
         at += size
 
@@ -67,7 +67,7 @@ def walk(file: BinaryIO) -> list[Box]:
         if len(boxes) > _MAX_TOP_BOXES:
             raise BoxError("too many boxes")
     if not any(box.kind == b"moov" for box in boxes):
-        raise BoxError("the index ('moov' box) is missing")
+        raise BoxError("its index (the 'moov' box) is missing, so it was not written to the end")
     return boxes
 
 

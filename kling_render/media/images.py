@@ -17,6 +17,9 @@ _EXIF_TURNED = (5, 6, 7, 8)
 _KINDS: dict[str, ImageKind] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
 
 
+_CUT = "the file ends before the picture does"
+
+
 class TruncatedError(ValueError):
     """The file ends before the picture does."""
 
@@ -75,7 +78,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TruncatedError):
         return str(error)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "its header cannot be read" if "cannot identify" in first else first[:120]
+    known = {"cannot identify": "its header cannot be read", "Truncated File Read": _CUT}
+    return next((ours for theirs, ours in known.items() if theirs in first), first[:120])
 
 
 def _check_whole(file: BinaryIO, found: str) -> None:
@@ -92,7 +96,7 @@ def _check_png(file: BinaryIO, end: int) -> None:
         image.verify()
     file.seek(max(0, end - 65_536))
     if b"IEND" not in file.read():
-        raise TruncatedError("the file ends before the picture does")
+        raise TruncatedError(_CUT)
 
 
 def _check_jpeg(file: BinaryIO, end: int) -> None:
@@ -112,7 +116,7 @@ def _check_jpeg(file: BinaryIO, end: int) -> None:
         if head[1] == 0xDA:
             break
     if at > end or not _has_end_marker(file, at):
-        raise TruncatedError("the file ends before the picture does")
+        raise TruncatedError(_CUT)
 
 
 def _has_end_marker(file: BinaryIO, at: int) -> bool:

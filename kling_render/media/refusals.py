@@ -19,6 +19,15 @@ NO_PICTURE: Final = "KR0209"
 LFS_POINTER: Final = "KR0212"
 
 _NOUN: Final = {"image": "image", "clip": "clip"}
+_POINTING: Final = (
+    "HLS playlist",
+    "concat playlist",
+    "SDP description",
+    "DASH manifest",
+    "QuickTime reference",
+    "RTSP link",
+)
+_TEXTS: Final = ("HTML page", "JSON text", "XML text", "text file")
 _AGAIN: Final = "copy or export it again"
 
 
@@ -73,8 +82,17 @@ def wrong_type(expected: Expected, found: str) -> Unreadable | None:
     if expected == "image":
         return _wrong_image(found)
     looks = f" (looks like {_article(found)})" if found else ""
-    help_ = "export the clip as an MP4 (H.264) file" if found not in IMAGES else "a motion needs a clip, not a picture"
-    return Unreadable(CLIP_TYPE, f"not an MP4/MOV file{looks}", help_)
+    return Unreadable(CLIP_TYPE, f"not an MP4/MOV file{looks}", _instead(found))
+
+
+def _instead(found: str) -> str:
+    if found in IMAGES:
+        return "a motion needs a clip, not a picture"
+    if found in _POINTING:
+        return "it only points to videos: use the video itself, as an MP4 (H.264) file"
+    if found in _TEXTS:
+        return "download the clip once more; this is no video"
+    return "export the clip as an MP4 (H.264) file"
 
 
 def _wrong_image(found: str) -> Unreadable:
@@ -84,6 +102,9 @@ def _wrong_image(found: str) -> Unreadable:
         )
     if not found:
         return Unreadable(IMAGE_TYPE, "not an image of a known type (PNG, JPEG, WebP)", "export it as PNG or JPEG")
+    if found in _TEXTS:
+        message = f"not an image (looks like {_article(found)}); expected PNG, JPEG or WebP"
+        return Unreadable(IMAGE_TYPE, message, "download or export the picture once more")
     return Unreadable(IMAGE_TYPE, f"image type '{found}' not supported (PNG, JPEG, WebP)", "export it as PNG or JPEG")
 
 

@@ -133,11 +133,14 @@ def _trim(facts: ClipFacts, start: Decimal | None, end: Decimal | None) -> Itera
 def _length(facts: ClipFacts, model: Model, orientation: Orientation, seconds: Decimal) -> Iterator[Violation]:
     low = model.limits.clip_min_s
     high = model.limits.clip_max_s_image if orientation == "image" else model.limits.clip_max_s_video
+    length = f"{_s(seconds)} s"
+    if seconds != facts.duration_s:
+        length += f" after the trim (of {_s(facts.duration_s)} s)"
     if seconds < low.value - _SLACK_S:
         longer = "trim less" if facts.duration_s >= low.value else "use a longer clip"
-        yield Violation(DURATION, f"{_s(seconds)} s; at least {low.value} s{_STATED[low.source]}", longer)
+        yield Violation(DURATION, f"{length}; at least {low.value} s{_STATED[low.source]}", longer)
     if seconds > high.value + _SLACK_S:
-        message = f"{_s(seconds)} s; at most {high.value} s when orientation is '{orientation}'{_STATED[high.source]}"
+        message = f"{length}; at most {high.value} s when orientation is '{orientation}'{_STATED[high.source]}"
         yield Violation(DURATION, message, _shorten(model, orientation, seconds, high.value))
 
 

@@ -112,11 +112,15 @@ def _check_axes(axes: Sequence[Axis], report: Report) -> None:
     places: dict[str, Place] = {}
     for axis in axes:
         if axis.name in RESERVED_AXES:
-            report.error("KR0133", f"an axis cannot be named '{axis.name}'", axis.place, help="choose another name")
+            hint = f"every template has its own '{axis.name}'; choose another name"
+            report.error("KR0133", f"an axis cannot be named '{axis.name}'", axis.place, help=hint)
         other = places.get(axis.name) or places.get(_ALIASES.get(axis.name, ""))
         if other:
             related = [("first declared here", other)]
-            report.error("KR0133", f"the axis '{axis.name}' is declared twice", axis.place, related=related)
+            message = f"the axis '{axis.name}' is declared twice"
+            if axis.name not in places:
+                message += f": '{_ALIASES[axis.name]}' is another name of it"
+            report.error("KR0133", message, axis.place, help="keep one of the two", related=related)
         places[axis.name] = axis.place
         _check_values(axis, report)
 
@@ -170,7 +174,8 @@ def _zip_positions(
             message = f"'{member.text}' is not a matrix axis"
             report.error("KR0131", message, member.place, help="pair characters with motions by 'cast'")
         elif position - 2 in taken or position - 2 in positions:
-            report.error("KR0132", f"the axis '{member.text}' is zipped twice", member.place)
+            message = f"the axis '{member.text}' is zipped twice"
+            report.error("KR0132", message, member.place, help="name each axis once; one group may hold several")
         else:
             positions.append(position - 2)
     return positions

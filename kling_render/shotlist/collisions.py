@@ -5,6 +5,7 @@ Finals belong to cells, takes to jobs. No take may lie on a final, and no file w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from kling_render.shotlist.paths import collision_key
 from kling_render.shotlist.records import Job
 from kling_render.shotlist.reports import Report
 
-_MOST_TOLD = 20
+#: Per path template: the others are like them.
+_MOST_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +57,43 @@ def _files(jobs: Iterable[Job], output: OutputDeclaration) -> Iterator[_File]:
 
 def _report(files: Sequence[_File], report: Report) -> None:
     first: dict[str, _File] = {}
-    told = 0
-    more = 0
+    told: Counter[Place] = Counter()
     for file in files:
         other = first.setdefault(file.key, file)
-        if other is file:
-            continue
-        told, more = (told + 1, more) if told < _MOST_TOLD else (told, more + 1)
-        if more:
-            continue
-        same = (
-            f"the path {file.path}"
-            if file.path == other.path
-            else f"one path up to letter case: {other.path}, {file.path}"
-        )
-        message = f"two files on one path: {other.owner} and {file.owner} have {same}"
-        report.error("KR0305", message, _place(file), help=_hint(file, other))
+        if other is not file and _is_told(file, told):
+            report.error("KR0305", _shared(file, other), _place(file), help=_hint(file, other))
     for file in files:
-        folder = file.key
-        while "/" in folder and told < _MOST_TOLD:
-            folder = folder.rpartition("/")[0]
+        for folder in _folders(file.key):
             owner = first.get(folder) or first.get(folder.removesuffix(".json"))
-            if owner is not None or folder == "index.json":
-                told += 1
+            if (owner is not None or folder == "index.json") and _is_told(file, told):
                 what = owner.owner if owner is not None else "the index of the output folder"
                 message = f"{file.owner} needs the folder {folder}, which is a file: {what}"
-                report.error("KR0305", message, _place(file), help="change the path templates")
-    if more:
-        report.error("KR0305", f"{more:,} more files share a path", report.found[-1].place)
+                report.error("KR0305", message, _place(file), help="give folders and files different names")
+    for place, count in told.items():
+        if count > _MOST_TOLD:
+            more = count - _MOST_TOLD
+            message = f"{more:,} more files collide like these" if more > 1 else "1 more file collides like these"
+            report.error("KR0305", message, place, help="the same change helps here")
+
+
+def _is_told(file: _File, told: Counter[Place]) -> bool:
+    """Whether this one is among the first of its template; counts it."""
+    told[_place(file)] += 1
+    return told[_place(file)] <= _MOST_TOLD
+
+
+def _shared(file: _File, other: _File) -> str:
+    same = f"the path {file.path}"
+    if file.path != other.path:
+        same = f"one path up to letter case: {other.path}, {file.path}"
+    return f"two files on one path: {other.owner} and {file.owner} have {same}"
+
+
+def _folders(key: str) -> Iterator[str]:
+    """The folders of a path, the innermost first."""
+    while "/" in key:
+        key = key.rpartition("/")[0]
+        yield key
 
 
 def _hint(file: _File, other: _File) -> str:

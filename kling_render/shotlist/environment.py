@@ -183,7 +183,9 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
         """The included file of that name, seen from the template `parent`."""
         self.meter.spend(50)
         if not isinstance(name, str):
-            raise TemplateFault("KR0408", f"{name_of(name)} is not the name of a template")
+            raise TemplateFault(
+                "KR0408", f"{name_of(name)} is not the name of a template", help="{% include 'file.j2' %}"
+            )
         source, text = self._load(name, parent or "")
         if source not in self._included:
             self._included[source] = self.prepare(text, source, included=True)[0]
@@ -234,7 +236,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
         """An item of a mapping or a list, or a field of an entity."""
         kind = type(obj)
         if type(argument) not in SCALARS and not isinstance(argument, tuple | jinja2.Undefined):
-            raise TemplateFault("KR0408", f"{name_of(argument)} is not an index")
+            raise TemplateFault("KR0408", f"{name_of(argument)} is not an index", help="use a number or a name")
         if kind is Entity and isinstance(argument, str):
             if argument in obj.fields:
                 return obj.fields[argument]
@@ -252,7 +254,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
             raise TemplateFault(
                 "KR0402",
                 f"'{name}' is not allowed in prompts",
-                help="fields, filters and simple methods are",
+                help="allowed are fields, filters (x | upper) and simple methods of texts (x.upper())",
                 needle=name,
             )
         return self.undefined(obj=obj, name=name)
@@ -276,7 +278,9 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
             str(function)
         if function == meter.range:
             return meter.range(*args, **own)
-        raise TemplateFault("KR0402", f"{name_of(function)} cannot be called in prompts")
+        raise TemplateFault(
+            "KR0402", f"{name_of(function)} cannot be called in prompts", help="leave out the parentheses"
+        )
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """An operator within limits."""

@@ -16,7 +16,7 @@ from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.paths import PathProblem, check_folder
 from kling_render.shotlist.records import Compilation, Job, Project, Request
 from kling_render.shotlist.reports import Report
-from kling_render.shotlist.rules import cells_of
+from kling_render.shotlist.rules import cells_of, name_place
 from kling_render.shotlist.settings import Settings
 from kling_render.shotlist.templates import Templates
 from kling_render.shotlist.twins import warn_of_idle_axes
@@ -167,7 +167,8 @@ def _inherited(shots: Sequence[ShotDeclaration]) -> Mapping[Place, int]:
     for shot in shots:
         matches = [*shot.exclude, *(each.match for each in shot.override)]
         patterns = (pattern for match in matches for _, patterns in match.items for pattern in patterns)
-        count.update({match.place for match in matches} | {pattern.place for pattern in patterns})
+        names = (name_place(match.place, name) for match in matches for name, _ in match.items)
+        count.update({match.place for match in matches} | {pattern.place for pattern in patterns} | set(names))
     return {place: shots for place, shots in count.items() if shots > 1}
 
 

@@ -11,6 +11,7 @@ KR0113   not an id
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -81,6 +82,8 @@ def _explained(root: Node, error: Any, schema: Schema) -> Iterable[Diagnostic]:
         return [_unknown(node, key, known, fields) for key in node.entries if key not in known]
     if error.validator == "required":
         return [_missing(node, name, error.schema) for name in error.validator_value if name not in node.entries]
+    if error.validator in {"minItems", "minProperties"} and error.schema is schema.document["$defs"]["axis"]:
+        return []  # the expander speaks of an axis without values, with its name
     return [_wrong(node, error.schema)]
 
 
@@ -131,9 +134,15 @@ def _wrong(node: Node, part: Mapping[str, Any]) -> Diagnostic:
         near = nearest(str(node.value), shown) if isinstance(node.value, str) else None
         meant = f"; did you mean '{near}'?" if near else ""
         hint = "a newer format needs a newer kling-render" if "const" in part else _type_hint(node, part)
+        hint = hint or f"write {near or shown[0]}"
         return Diagnostic("KR0108", f"expected {expected}, got {got}{meant}", node.place, hint)
     expected = part.get("title") or " or ".join(_kinds(part))
-    return Diagnostic("KR0108", f"expected {expected}, got {got}", node.place, _type_hint(node, part))
+    return Diagnostic("KR0108", f"expected {expected}, got {got}", node.place, _type_hint(node, part) or _example(part))
+
+
+def _example(part: Mapping[str, Any]) -> str:
+    examples = [*part.get("examples", ()), *([part["default"]] if "default" in part else [])]
+    return f"for example: {json.dumps(examples[0], ensure_ascii=False)}" if examples else ""
 
 
 def _kinds(part: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ def _single(node: Node, text: str) -> list[Place] | None:
     source = node.source.lines[node.line - 1]
     if source[column - 1 : column - 1 + len(text)] != text:
         return None
-    return [node.source.place(node.line, column)]
+    return [node.source.place(node.line, column, len(text))]
 
 
 def _block(node: Node, lines: list[str]) -> list[Place] | None:
@@ -42,5 +42,5 @@ def _block(node: Node, lines: list[str]) -> list[Place] | None:
         written = source[at][indent:] if at < len(source) else ""
         if line and written != line:
             return None
-        places.append(node.source.place(min(at, len(source) - 1) + 1, indent + 1))
+        places.append(node.source.place(min(at, len(source) - 1) + 1, indent + 1, len(line)))
     return places

@@ -101,13 +101,15 @@ class Inputs:
             self.problems.error("KR0201", f"no such file: {node.value}{looked}", node.place, help=hint)
         else:
             what = "a folder" if kind == "folder" else "not a regular file, or not readable"
-            self.problems.error("KR0202", f"{quoted(node.value)} is {what}; expected a file", node.place)
+            hint = "name a file in it" if kind == "folder" else "name a regular file, and check its permissions"
+            self.problems.error("KR0202", f"{quoted(node.value)} is {what}; expected a file", node.place, help=hint)
         return None
 
     def confined(self, node: Node, text: str) -> Path | None:
         """The path as the file it stands in means it, if it stays inside the project or an allowed root."""
         if any(ord(c) < 32 or ord(c) == 127 for c in text):
-            self.problems.error("KR0108", f"{quoted(text)}: a path has no control characters", node.place)
+            message = f"{quoted(text)}: a path has no control characters"
+            self.problems.error("KR0108", message, node.place, help="remove the tab, line break or escape")
             return None
         return self._allowed(self.files.resolve(self._base(node) / text), text, node)
 
@@ -131,8 +133,12 @@ class Inputs:
             return "write paths with '/'"
         if self.files.kind(path.parent) != "folder":
             return f"there is no folder {self.shown(path.parent)} either"
-        near = nearest(path.name, [other.name for other in self.files.glob(path.parent, "*")])
-        return f"did you mean '{PurePosixPath(text).with_name(near)}'?" if near else ""
+        others = [other.name for other in self.files.glob(path.parent, "*")]
+        same = [other for other in others if PurePosixPath(other).stem == path.stem]
+        near = same[0] if same else nearest(path.name, others)
+        if near:
+            return f"did you mean '{PurePosixPath(text).with_name(near)}'?"
+        return "make the file, or correct the path; it is relative to the file it stands in"
 
     def _check_lfs(self, path: Path, node: Node, text: str) -> None:
         found = self._lfs.get(path)
@@ -141,7 +147,8 @@ class Inputs:
                 head = self.files.read_text_bytes(path, _LFS_LIMIT)
             except OSError as fault:
                 reason = fault.strerror or fault
-                self.problems.error("KR0202", f"cannot read {quoted(text)}: {reason}", node.place)
+                message = f"cannot read {quoted(text)}: {reason}"
+                self.problems.error("KR0202", message, node.place, help="check its permissions")
                 return
             found = self._lfs[path] = len(head) <= _LFS_LIMIT and head.startswith(_LFS_FIRST_LINE)
         if found:
@@ -159,7 +166,8 @@ class Inputs:
             return []
         rest = "/".join(pattern.parts[fixed:])
         if ".." in pattern.parts[fixed:]:
-            self.problems.error("KR0108", f"{quoted(node.value)}: '..' cannot follow a wildcard", node.place)
+            message = f"{quoted(node.value)}: '..' cannot follow a wildcard"
+            self.problems.error("KR0108", message, node.place, help="write '..' at the start only")
             return []
         results = [output for output in self.outputs if not folder.is_relative_to(output)]
         matches = [
@@ -185,7 +193,7 @@ class Inputs:
             data = self.files.read_text_bytes(path, MAX_PROMPT_BYTES)
         except OSError as fault:
             text = f"cannot read {quoted(node.value)}: {fault.strerror or fault}"
-            self.problems.error("KR0116", text, node.place)
+            self.problems.error("KR0116", text, node.place, help="check its permissions")
             return None
         self.sources.append(path)
         if len(data) > MAX_PROMPT_BYTES:

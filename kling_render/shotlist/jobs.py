@@ -194,8 +194,13 @@ class ShotJobs:
             self._once(prepared, "KR0407", message, "shorten the template or its variables")
         control = _CONTROL.search(text)
         if control:
-            message = f"the prompt of {job_id} contains the control character U+{ord(control[0]):04X}"
-            self._once(prepared, "KR0406", message, "remove it; line breaks and tabs are fine")
+            before = text[max(0, control.start() - 20) : control.start()].rpartition("\n")[2]
+            after = f" after '{before}'" if before.strip() else ""
+            message = f"the prompt of {job_id} contains the control character U+{ord(control[0]):04X}{after}"
+            hint = (
+                "remove it from the prompt, or from the field or variable it comes from; line breaks and tabs are fine"
+            )
+            self._once(prepared, "KR0406", message, hint)
         return text
 
     def _once(self, prepared: Prepared, code: str, message: str, hint: str, *, warning: bool = False) -> None:
@@ -213,7 +218,7 @@ class ShotJobs:
         path = check_path(text)
         if isinstance(path, PathProblem):
             shown = text if len(text) <= 80 else f"{text[:80]}…"
-            message = f"output path {shown!r} of {name}: {path.message}"
+            message = f"output path '{shown}' of {name}: {path.message}"
             self._once(prepared, path.code, message, path.help)
             return None
         return path

@@ -201,12 +201,12 @@ class Meter:
         if sign == "*" and type(right) in _WHOLE and isinstance(left, str | list | tuple):
             limit = LARGEST_TEXT if isinstance(left, str) else LARGEST_WEIGHT
             if len(left) * max(int(right), 0) > limit:
-                raise too_large(f"{name_of(left)} of more than {limit:,} parts")
+                parts = "characters" if isinstance(left, str) else "values"
+                raise too_large(f"{name_of(left)} of more than {limit:,} {parts}")
             return self.charge(left * int(right))
-        hint = "join texts with '~'" if sign in {"+", "%"} else ""
-        raise TemplateFault(
-            "KR0408", f"'{sign}' does not work between {name_of(left)} and {name_of(right)}", help=hint, needle=sign
-        )
+        hint = "join texts with '~'" if sign in {"+", "%"} else "calculate with numbers only"
+        message = f"'{sign}' does not work between {_kind_of(left)} and {_kind_of(right)}"
+        raise TemplateFault("KR0408", message, help=hint, needle=sign)
 
     def _numbers(self, sign: str, left: Any, right: Any) -> Any:
         if sign in {"*", "**"} and type(left) in _WHOLE and type(right) in _WHOLE:
@@ -214,6 +214,8 @@ class Meter:
             bits = sum(sizes) if sign == "*" else sizes[0] * abs(right)
             if bits > LARGEST_BITS:
                 raise too_large("a number that is too large")
+        if sign in {"/", "//", "%"} and not right:
+            raise TemplateFault("KR0408", "division by zero", help="divide by another number", needle=sign)
         if sign == "**" and (type(left) is Decimal or type(right) is Decimal):
             left, right = float(left), float(right)
         if float in {type(left), type(right)}:
@@ -229,6 +231,11 @@ def name_of(value: Any) -> str:
     if kind in _NAMES:
         return _NAMES[kind]
     return "a function" if callable(value) else f"a value of the kind '{kind.__name__}'"
+
+
+def _kind_of(value: Any) -> str:
+    """The same, without the id: one fault for all characters."""
+    return f"a {value.kind}" if isinstance(value, Entity) else name_of(value)
 
 
 _NAMES: dict[type, str] = {

@@ -28,6 +28,8 @@ _PLAIN = re.compile(
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:\.|$)", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _FORBIDDEN = '<>:"|?*'
+_PLAINER = "use letters, digits, '-', '_' and '.'; ids such as {{ character }} have nothing else"
+_SHORTER = "shorten the template, or the ids in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def check_path(text: str) -> str | PathProblem:
     if isinstance(checked, PathProblem):
         return checked
     if text.endswith("/") or not checked.lower().endswith(".mp4") or checked.rpartition("/")[2].lower() == ".mp4":
-        return PathProblem("KR0306", "an output path must end in a file name with '.mp4'", "add '.mp4' to the template")
+        return PathProblem(
+            "KR0306", "an output path must end in a file name with '.mp4'", "end the template in a name and '.mp4'"
+        )
     return checked
 
 
@@ -59,14 +63,15 @@ def check_folder(text: str) -> str | PathProblem:
     if outside:
         return PathProblem("KR0301", f"the path {outside}", "use a relative path with '/' inside the output folder")
     if not parts:
-        return PathProblem("KR0306", "the path is empty")
+        return PathProblem("KR0306", "the path is empty", "name a file, such as {{ shot }}/{{ character }}.mp4")
     for part in parts:
         problem = _check_component(part)
         if problem:
             return problem
     size = len(path.encode("utf-8"))
     if size > MAX_PATH_BYTES:
-        return PathProblem("KR0303", f"the path is {size:,} bytes long (limit {MAX_PATH_BYTES:,})", "use shorter ids")
+        message = f"the path is {size:,} bytes long (limit {MAX_PATH_BYTES:,})"
+        return PathProblem("KR0303", message, _SHORTER)
     return path
 
 
@@ -87,19 +92,22 @@ def _leaves(text: str) -> str:
 def _check_component(part: str) -> PathProblem | None:
     for character in part:
         if character in _FORBIDDEN:
-            return PathProblem("KR0302", f"'{character}' cannot stand in a file name", "write the id, not the text")
+            return PathProblem("KR0302", f"'{character}' cannot stand in a file name", _PLAINER)
         if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in "\u202a\u202b\u202d\u202e\ufeff":
             message = f"the character U+{ord(character):04X} cannot stand in a file name"
-            return PathProblem("KR0302", message, "write the id, not the text")
+            return PathProblem("KR0302", message, _PLAINER)
     size = len(part.encode("utf-8"))
     if size > MAX_COMPONENT_BYTES:
         shown = part[:24]
         message = f"the name '{shown}…' is {size:,} bytes long (limit {MAX_COMPONENT_BYTES})"
-        return PathProblem("KR0303", message, "use shorter ids")
+        return PathProblem("KR0303", message, _SHORTER)
     if _RESERVED.match(part):
         return PathProblem("KR0304", f"'{part}' is a name that Windows reserves", "choose another name")
-    if part.endswith((".", " ")) or part.startswith(" "):
-        return PathProblem("KR0304", f"the name '{part}' starts or ends with a space, or ends with a dot", "remove it")
+    if part.endswith("."):
+        return PathProblem("KR0304", f"the name '{part}' ends with a dot, which Windows drops", "remove the dot")
+    if part.endswith(" ") or part.startswith(" "):
+        end = "ends" if part.endswith(" ") else "starts"
+        return PathProblem("KR0304", f"the name '{part}' {end} with a space, which Windows drops", "remove the space")
     return None
 
 

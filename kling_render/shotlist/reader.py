@@ -13,24 +13,23 @@ KR0119   (warning) an unknown model
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
-from kling_render.errors import Diagnostic, Place, Problems, did_you_mean, in_file_order
+from kling_render.errors import Diagnostic, Problems, did_you_mean, in_file_order
 from kling_render.models import MODELS
 from kling_render.ports import ProjectFiles
-from kling_render.shotlist import cast, scalars, schema, urls
+from kling_render.shotlist import cast, scalars, schema
 from kling_render.shotlist.declarations import Declarations, OutputDeclaration, Template
-from kling_render.shotlist.explain import USER_SETTINGS, quoted
+from kling_render.shotlist.explain import quoted
 from kling_render.shotlist.fields import Entries, said, scalar_text, shot_fields
 from kling_render.shotlist.imports import Files
 from kling_render.shotlist.inline import fixed_template, template_of
 from kling_render.shotlist.inputs import Inputs
 from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.records import Budget, WatchAllowance
+from kling_render.shotlist.redaction import redacted
 from kling_render.shotlist.shots import shots
 from kling_render.shotlist.syntax import MAX_BYTES
 from kling_render.shotlist.tree import Node
@@ -40,11 +39,6 @@ _REQUIRED = ("version", "characters", "motions", "shots")
 RESERVED = ("shot", "character", "motion", "take", "vars", "variant")
 #: Errors that concern nothing but the field they stand at.
 _LOCAL = frozenset({"KR0105", "KR0106", "KR0108", "KR0120", "KR0201", "KR0202", "KR0203", "KR0211", "KR0212"})
-_VALUE = r"""(["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,}\]][^,}\]]*)"""
-#: Values that no excerpt shows, wherever they stand.
-_SECRET = re.compile(r"(?i)((?<![A-Za-z])(?:api)?(?:key|token|secret|password|authorization))" + _VALUE)
-#: Values that an excerpt of a misplaced setting does not show.
-_SETTING = re.compile(rf"(?i)(?<![\w-])({'|'.join(sorted(USER_SETTINGS)).replace('_', '[_-]?')})" + _VALUE)
 
 
 def read(
@@ -90,7 +84,7 @@ def _read(
         declared = _declarations(loaded, file)
     if declared is not None and not _is_meaningful(declared, loaded):
         declared = None
-    return declared, _redacted(in_file_order(problems.found))
+    return declared, redacted(in_file_order(problems.found))
 
 
 def _is_meaningful(declared: Declarations, loaded: Files) -> bool:
@@ -214,27 +208,3 @@ def _amount(entries: Entries, key: str) -> Decimal | None:
 
 def _text(node: Node | None) -> str:
     return scalar_text(node) if node is not None and isinstance(node.value, str) else ""
-
-
-def _redacted(found: list[Diagnostic]) -> list[Diagnostic]:
-    """The same without the keys and passwords that the lines they show may hold."""
-    settings = {(d.place.file, d.place.line) for d in found if d.code == "KR0105" and d.place is not None}
-
-    def clean(place: Place) -> Place:
-        text = urls.masked(_SECRET.sub(_stars, place.text))
-        if (place.file, place.line) in settings:
-            text = _SETTING.sub(_stars, text)
-        return replace(place, text=text) if text != place.text else place
-
-    return [
-        replace(
-            diagnostic,
-            place=clean(diagnostic.place) if diagnostic.place is not None else None,
-            related=tuple((words, clean(place)) for words, place in diagnostic.related),
-        )
-        for diagnostic in found
-    ]
-
-
-def _stars(match: re.Match[str]) -> str:
-    return match[1] + match[2] + "*" * len(match[3])

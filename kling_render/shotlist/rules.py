@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kling_render.errors import Place, did_you_mean
 from kling_render.shotlist.cells import Cell, Point, Survey, axis_position, product_of
@@ -76,7 +77,8 @@ def report_unused(match: Match, shot: str, what: str, report: Report) -> None:
     """Say that a match, though all its patterns exist, meets no cell."""
     shown = ", ".join(f"{axis}: {'|'.join(p.text for p in patterns)}" for axis, patterns in match.items)
     message = f"'{what}' matches no cell of the shot '{shot}' ({shown or 'it has none'})"
-    report.error("KR0130", message, match.place, help="correct it or remove it")
+    hint = f"correct it or remove it; `kling-render plan {shot}` lists the cells"
+    report.error("KR0130", message, match.place, help=hint)
 
 
 def rule_of(match: Match, axes: Sequence[Axis], known: Known, report: Report) -> Rule:
@@ -87,7 +89,7 @@ def rule_of(match: Match, axes: Sequence[Axis], known: Known, report: Report) ->
     for name, patterns in match.items:
         position = axis_position(name, names)
         if position is None:
-            _report_axis(name, names, match.place, report)
+            _report_axis(name, names, name_place(match.place, name), report)
             complete = False
             parts.append((0, frozenset()))
             continue
@@ -107,6 +109,12 @@ def _hits(pattern: Pattern, position: int, known: Known) -> list[str]:
         # A value may be written as it stands in the matrix, where its id is a slug of it.
         hits = [i for i in (slug(pattern.text),) if i in known[position]]
     return hits
+
+
+def name_place(mapping: Place, name: str) -> Place:
+    """Where a name stands in a mapping that is written on one line; else where the mapping begins."""
+    found = re.compile(rf"(?<![\w-]){re.escape(name)}(?=[\"']?\s*:)").search(mapping.text, max(mapping.column - 1, 0))
+    return replace(mapping, column=found.start() + 1, width=len(name)) if found else mapping
 
 
 def _report_axis(name: str, names: Sequence[str], place: Place, report: Report) -> None:
@@ -140,7 +148,7 @@ def _added_key(added: AddedCell, axes: Sequence[Axis], known: Known, report: Rep
     for name, pattern in added.items:
         position = axis_position(name, names)
         if position is None:
-            _report_axis(name, names, pattern.place, report)
+            _report_axis(name, names, name_place(added.place, name), report)
             good = False
             continue
         hits = _hits(pattern, position, known)
@@ -148,11 +156,15 @@ def _added_key(added: AddedCell, axes: Sequence[Axis], known: Known, report: Rep
             kind = name if position < 2 else f"value of '{names[position - 2]}'"
             report_no_match(pattern, kind, known[position], report)
         elif is_glob(pattern.text) or len(hits) > 1:
-            report.error("KR0134", f"'{pattern.text}' is a pattern; 'add' takes one id per axis", pattern.place)
+            message = f"'{pattern.text}' is a pattern; 'add' takes one id per axis"
+            report.error("KR0134", message, pattern.place, help=f"write one entry for each of: {listed(hits)}")
             hits = []
         good = good and bool(hits)
         ids.update((position, i) for i in hits)
     missing = [name for position, name in enumerate(["character", "motion", *names]) if position not in ids]
     if good and missing:
-        report.error("KR0134", f"a further cell needs one id for every axis; missing: {listed(missing)}", added.place)
+        message = f"a further cell needs one id for every axis; missing: {listed(missing)}"
+        position = axis_position(missing[0], names) or 0
+        hint = f"add '{missing[0]}: …', one of: {listed(known[position])}"
+        report.error("KR0134", message, added.place, help=hint)
     return tuple(ids[p] for p in range(len(names) + 2)) if good and not missing else None

@@ -64,12 +64,14 @@ def _wrong(model: Model, name: str, value: Any, place: Place, report: Report) ->
     known = model.params.get(name)
     if known is None:
         others = [each.id for each in MODELS.values() if name in each.params]
-        hint = f"models that have it: {listed(others)}" if others else ""
+        known_here = listed(model.params) or "none"
+        hint = f"models that have it: {listed(others)}" if others else f"parameters of this model: {known_here}"
         message = f"{model.id} has no parameter '{name}'{did_you_mean(name, PARAMS - {name})}"
         report.error("KR0108", message, place, help=hint)
     elif value not in known.choices:
         message = f"'{name}': expected one of {', '.join(known.choices)}, got {_quoted(value)}"
-        report.error("KR0108", f"{message}{did_you_mean(str(value), known.choices)}", place)
+        hint = f"write one of them as it stands here, or leave '{name}' out for {known.default}"
+        report.error("KR0108", f"{message}{did_you_mean(str(value), known.choices)}", place, help=hint)
     else:
         return False
     return True
@@ -110,7 +112,8 @@ def _field_value(name: str, value: AxisValue) -> object:
 def _checked(name: str, value: AxisValue, report: Report) -> bool:
     good, expected = _CHECKS[_ALIASES.get(name, name)]
     if not good(value.value):
-        report.error("KR0108", f"'{name}': expected {expected}, got {_quoted(value.value)}", value.place)
+        message = f"'{name}': expected {expected}, got {_quoted(value.value)}"
+        report.error("KR0108", message, value.place, help=f"the axis sets the shot field '{name}'; correct this value")
         return False
     if name == "model" and value.value not in MODELS:
         message = f"unknown model '{value.value}'{did_you_mean(value.value, MODELS)}"

@@ -87,9 +87,14 @@ def _join_filter(meter: Meter, context: EvalContext, value: Iterable[Any], d: st
 
 def _round_filter(value: Any, precision: int = 0, method: str = "common") -> float:
     if not isinstance(precision, int) or not -20 <= precision <= 20:
-        raise TemplateFault("KR0408", "'round' takes from -20 to 20 places", needle="round")
+        raise TemplateFault("KR0408", "'round' takes from -20 to 20 places", help="{{ x | round(2) }}", needle="round")
     if isinstance(value, str):
-        raise TemplateFault("KR0408", "'round' takes a number, not a text", needle="round")
+        raise TemplateFault(
+            "KR0408",
+            "'round' takes a number, not a text",
+            help="make it a number with 'float' or 'int'",
+            needle="round",
+        )
     return jinja_filters.do_round(value, precision, method)  # type: ignore[arg-type]
 
 
@@ -97,16 +102,24 @@ def tests_of(meter: Meter) -> dict[str, Function]:
     """The tests that templates may use."""
     own: dict[str, Function] = {
         # `%` formats when its left side is a text: these are for whole numbers only.
-        "odd": lambda value: _whole(value) % 2 == 1,
-        "even": lambda value: _whole(value) % 2 == 0,
-        "divisibleby": lambda value, number: _whole(value) % _whole(number) == 0,
+        "odd": lambda value: _whole(value, "odd") % 2 == 1,
+        "even": lambda value: _whole(value, "even") % 2 == 0,
+        "divisibleby": lambda value, number: _whole(value, "divisibleby") % _divisor(number) == 0,
     }
     theirs: Mapping[str, Any] = jinja_tests.TESTS
     known = {name: own.get(name) or theirs[name] for name in sandboxing.TESTS}
     return {name: _metered(meter, function) for name, function in known.items()}
 
 
-def _whole(value: Any) -> int:
+def _whole(value: Any, test: str) -> int:
     if isinstance(value, int):
         return value
-    raise TemplateFault("KR0408", f"{name_of(value)} is not a whole number")
+    message = f"'{test}' asks for a whole number, and {name_of(value)} is none"
+    raise TemplateFault("KR0408", message, help="make it a number with 'int'", needle=test)
+
+
+def _divisor(value: Any) -> int:
+    number = _whole(value, "divisibleby")
+    if number == 0:
+        raise TemplateFault("KR0408", "division by zero", help="divide by another number", needle="divisibleby")
+    return number

@@ -36,7 +36,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def spot_of(lines: list[str], line: int, spot: Spot) -> Position:
-    """The nearest match at or after a line, else anywhere, else the line's first character."""
+    """The nearest match at or after a line, else anywhere, else the whole line."""
     text = "\n".join(lines)
     line = min(max(line, 1), len(lines))
     start = sum(len(each) + 1 for each in lines[: line - 1])
@@ -48,7 +48,8 @@ def spot_of(lines: list[str], line: int, spot: Spot) -> Position:
         found = next((hit for hit in hits if hit[0] >= start), hits[0] if hits else None)
     if found is None:
         content = lines[line - 1]
-        return Position(line, len(content) - len(content.lstrip()) + 1 if content.strip() else 1, 1)
+        indent = len(content) - len(content.lstrip()) if content.strip() else 0
+        return Position(line, indent + 1, max(len(content.strip()), 1))
     before = text[: found[0]]
     return Position(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1, found[1])
 

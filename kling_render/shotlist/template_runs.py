@@ -21,6 +21,7 @@ from kling_render.shotlist.environment import (
 from kling_render.shotlist.metering import TemplateFault, name_of, too_large
 from kling_render.shotlist.reports import Report, listed
 from kling_render.shotlist.sandboxing import Outline, too_deep
+from kling_render.shotlist.template_grammar import SYNTAX_HELP, syntax_message
 from kling_render.shotlist.template_names import Entity
 from kling_render.shotlist.template_places import Spot, lines_of, place_in_file, place_in_template, spot_of
 from kling_render.shotlist.templates import Prepared
@@ -67,7 +68,8 @@ class JinjaTemplate:
             self.owner.report_fault(self.prepared, too_large("a value that is too large"), error.__traceback__)
         except Exception as error:  # whatever a template's expression raises is the template's fault
             message = f"the template fails: {error}" if str(error) else f"the template fails ({type(error).__name__})"
-            self.owner.report_fault(self.prepared, TemplateFault("KR0408", message), error.__traceback__)
+            hint = "correct the expression, or the values that it uses"
+            self.owner.report_fault(self.prepared, TemplateFault("KR0408", message, help=hint), error.__traceback__)
         return None
 
 
@@ -132,7 +134,7 @@ class JinjaTemplates:
             elif (kind := self._files.kind(path)) == "file":
                 return path
             elif kind != "missing":
-                raise TemplateFault("KR0202", f"not a regular file: {name}", needle=name)
+                raise TemplateFault("KR0202", f"not a regular file: {name}", help="name a text file", needle=name)
         if outside is not None:
             message = f"the template '{name}' lies outside the project"
             raise TemplateFault("KR0203", message, help="templates may include files of the project only", needle=name)
@@ -142,7 +144,8 @@ class JinjaTemplates:
         try:
             data = self._files.read_text_bytes(path, 4 * LARGEST_SOURCE)
         except OSError as error:
-            raise TemplateFault("KR0202", f"cannot read {name}: {error.strerror or error}", needle=name) from error
+            message = f"cannot read {name}: {error.strerror or error}"
+            raise TemplateFault("KR0202", message, help="check its permissions", needle=name) from error
         try:
             return data[: 4 * LARGEST_SOURCE + 1].decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -155,12 +158,12 @@ class JinjaTemplates:
         """Report a fault where it stands in the template, or in a file that the template includes."""
         prepared.broken = prepared.broken or fault.code in _LASTING
         source, line = (fault.source, fault.line) if fault.source else _position(trace)
-        message = fault.message
-        offset = None
+        message, hint, offset = fault.message, fault.help, None
         if fault.code == "KR0401":
-            message, fault.needle, offset = _syntax(message)
+            message, fault.needle, offset = syntax_message(message)
+            hint = SYNTAX_HELP
         place = self._place(prepared, source, line, Spot(fault.needle, offset=offset))
-        self._report.error(fault.code, message, place, help=fault.help)
+        self._report.error(fault.code, message, place, help=hint)
 
     def report_unknown(self, compiled: JinjaTemplate, error: UnknownNameError, names: dict[str, Any]) -> None:
         """Report an undefined name or field, and every other name of the template that is not defined either."""
@@ -176,15 +179,16 @@ class JinjaTemplates:
         message, hint = _unknown(error, names)
         related = [(f"the {owner.kind} is declared here", owner.place)] if isinstance(owner, Entity) else []
         self._report.error("KR0404", message, place, help=hint, related=related)
-        if owner is None and not compiled.outline.includes:
+        if not compiled.outline.includes:
             self._report_others(compiled, names)
 
     def _report_others(self, compiled: JinjaTemplate, names: dict[str, Any]) -> None:
         for name, line in compiled.outline.reads.items():
-            known = name in names or name in compiled.guarded or (("NoneType", None), name) in compiled.told
+            key = ((type(None), None), name, names["shot"])
+            known = name in names or name in compiled.guarded or key in compiled.told
             if known or len(compiled.told) >= _MOST_TOLD:
                 continue
-            compiled.told.add(((type(None), None), name, names["shot"]))
+            compiled.told.add(key)
             place = self._place(compiled.prepared, "", line, Spot(name))
             message, hint = _unknown(UnknownNameError("", None, name), names)
             self._report.error("KR0404", message, place, help=hint)
@@ -208,16 +212,6 @@ def _position(trace: TracebackType | None) -> tuple[str, int]:
     return found
 
 
-def _syntax(message: str) -> tuple[str, str, int | None]:
-    """Jinja's words, the token they speak of, and where it stands when they say so."""
-    import re
-
-    at = re.search(r" at (\d+)$", message)
-    tokens = re.findall(r"'([^']+)'", message)
-    words = message[: at.start()] if at else message.rstrip(".")
-    return f"template syntax: {words[:1].lower()}{words[1:]}", tokens[-1] if tokens else "", int(at[1]) if at else None
-
-
 def _unknown(error: UnknownNameError, names: dict[str, Any]) -> tuple[str, str]:
     owner, name = error.owner, str(error.name)
     if owner is None:
@@ -227,7 +221,7 @@ def _unknown(error: UnknownNameError, names: dict[str, Any]) -> tuple[str, str]:
         return message, f"defined in the shot '{names['shot']}': {listed(sorted(names), 40)}"
     if isinstance(owner, Entity):
         message = f"the {owner.kind} '{owner}' has no field '{name}'{did_you_mean(name, owner.fields)}"
-        return message, f"fields: {listed(sorted(owner.fields), 40)}"
+        return message, f"it has: {listed(sorted(owner.fields), 40)}; add the field, or write | default('…')"
     known = [str(key) for key in owner] if isinstance(owner, dict) else []
     message = f"{name_of(owner)} has no '{name}'{did_you_mean(name, known)}"
-    return message, f"it has: {listed(known)}" if known else ""
+    return message, f"it has: {listed(known)}" if known else "correct the name, or write | default('…')"

@@ -26,6 +26,7 @@ from kling_render.shotlist.expand import expand
 from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.reader import read
 from kling_render.shotlist.records import Job, Project, Request
+from kling_render.shotlist.redaction import redacted
 from kling_render.store.digests import StatDigests
 from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
@@ -96,7 +97,8 @@ class Workspace:
         found = [*found, *compiled.diagnostics]
         if compiled.project is None or any(d.severity == "error" for d in found):
             requests = compiled.requests if compiled.project is None else _requests(compiled.project)
-            raise InputProblems(in_file_order([*found, *self._of_inputs(requests, declared.folder, found)]))
+            found += self._of_inputs(requests, declared.folder, found)
+            raise InputProblems(redacted(in_file_order(found)))
         self.warnings += found
         return compiled.project
 
@@ -132,7 +134,9 @@ class Workspace:
             for d in found
             if d.place is not None and d.severity == "error" and d.code.startswith("KR02")
         }
-        return list(self._inspected(requests, self.digests(folder), refused).diagnostics) if requests else []
+        # A clip that ends before it starts was reported where that is written.
+        sound = [one for one in requests if one.start is None or one.end is None or one.start < one.end]
+        return list(self._inspected(sound, self.digests(folder), refused).diagnostics) if sound else []
 
     def _inspected(
         self, requests: Collection[Request], digests: StatDigests, refused: Collection[tuple[str, int, int]] = ()

@@ -78,7 +78,7 @@ def test_an_image_at_its_limits_fits() -> None:
             "11.0 s; at most 10 s when orientation is 'image'",
         ),
         ({"duration_s": Decimal(0)}, "image", (None, None), "KR0209", "0.0 s; at least 3 s"),
-        ({}, "image", ("2", "4.5"), "KR0209", "2.5 s; at least 3 s"),
+        ({}, "image", ("2", "4.5"), "KR0209", "2.5 s after the trim (of 5.0 s); at least 3 s"),
         ({}, "image", ("5", None), "KR0213", "start 5.0 s lies beyond the clip's end (5.0 s)"),
         ({}, "image", (None, "5.5"), "KR0213", "end 5.5 s lies beyond the clip's end (5.0 s)"),
         ({}, "image", ("4", "2"), "KR0213", "start 4.0 s is not before end 2.0 s"),
