@@ -29,6 +29,15 @@ def test_only_what_is_missing_is_paid(studio: Studio) -> None:
     assert studio.accepted() == 2
 
 
+def test_a_refusal_that_the_log_contradicts_is_not_paid_again(studio: Studio) -> None:
+    """A proxy may answer 400 for what the server accepted: `retry` finds it in the log and fetches it."""
+    studio.sandbox.faults("submit:status-after,status=400,nth=1")
+    assert studio.render("sc010/fox").code == 3
+    ended = studio.run("retry", "--yes", "--max-usd", "5")
+    assert ended.code == 0, ended.text
+    assert studio.accepted() == 1
+
+
 def test_another_account_proves_nothing(studio: Studio) -> None:
     """The log of another key does not list our requests: that account pays for itself."""
     assert studio.render().code == 0

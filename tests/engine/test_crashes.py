@@ -27,7 +27,7 @@ def test_a_crash_at_any_step_is_recovered(quick_path: Path, script: list[str]) -
     for at in range(1, _steps(quick_path, script) + 1, every):
         bench = Bench(quick_path / str(at))
         bench.api.script = list(script)
-        assert bench.run(BOTH, crash_at=at) is None
+        bench.run(BOTH, crash_at=at)  # threads may save a step: the last one need not come
         report = bench.run(BOTH, PATIENT)
         assert report is not None
         assert report.exit_code == 0, (at, report)
@@ -68,6 +68,7 @@ def test_an_id_survives_a_disk_that_is_full(quick_path: Path) -> None:
     assert report is not None
     assert report.exit_code == 7
     assert any("gen1" in message for message in report.stops.values())
+    bench.api.log_works = False  # the spool alone has to do
     again = bench.run([FOX], PATIENT)
     assert again is not None
     assert again.exit_code == 0, again
