@@ -109,7 +109,10 @@ class LedgerTransaction(Protocol):
         ...
 
     def adopt(self, found: Attempt, at: float) -> Reserved | Taken:
-        """Insert an attempt that was paid for elsewhere, in its live state; caps do not refuse it."""
+        """Insert an attempt that was paid for elsewhere, in its live state; caps do not refuse it.
+
+        One of our own that was taken for refused or absent is accepted after all.
+        """
         ...
 
     def known_generations(self, namespace: str) -> Mapping[str, str]:

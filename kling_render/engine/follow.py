@@ -168,7 +168,8 @@ class Follower:
         """Ask for the link again; the generation is not paid again for that."""
         world = self._world
         if tries > 1:
-            await world.clock.sleep(backoff_s(tries, world.chance))
+            poll_s = self._options.poll_s
+            await world.clock.sleep(backoff_s(tries, world.chance, base_s=min(1.0, poll_s), cap_s=2 * poll_s))
         assert attempt.generation_id is not None
         answer = await world.paid.poll(attempt.generation_id)
         if answer.kind != "completed":

@@ -118,7 +118,7 @@ def _adopt(
     known = ledger.known_generations(read.namespace)
     adopted = []
     for attempt in new:
-        if attempt.generation_id in known or ledger.attempt(attempt.id) is not None:
+        if attempt.generation_id in known:
             continue  # the store knows how that one ended
         claim = ledger.adopt(attempt, now)
         if isinstance(claim, Reserved):

@@ -91,6 +91,8 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.IN_DOUBT, Event.ACCEPT): State.ACCEPTED,
         (State.IN_DOUBT, Event.PROVE_ABSENT): State.ABSENT,
         (State.IN_DOUBT, Event.ASK): State.NEEDS_USER,
+        (State.REJECTED, Event.ACCEPT): State.ACCEPTED,  # the account's log contradicts the refusal: it was paid
+        (State.ABSENT, Event.ACCEPT): State.ACCEPTED,  # the same, of a row that came later than any log should be
         (State.NEEDS_USER, Event.ACCEPT): State.ACCEPTED,
         (State.NEEDS_USER, Event.PROVE_ABSENT): State.ABSENT,
         (State.NEEDS_USER, Event.WAIT): State.IN_DOUBT,

@@ -64,11 +64,27 @@ class SqliteTransaction:
         standing = self._standing(found.namespace, found.fingerprint)
         if standing is not None:
             return Taken(attempt=standing)
+        if self.attempt(found.id) is not None:
+            return Reserved(attempt=self._accept_after_all(found, at))
         self._insert(found, "adopt", at, {"generation_id": found.generation_id, **detail})
         self._sums.forget()
         if found.state in {State.FETCHED, State.DONE}:
             self._put_result(found, at)
         return Reserved(attempt=found)
+
+    def _accept_after_all(self, found: Attempt, at: float) -> Attempt:
+        """An attempt of our own that was taken for refused or absent, and that the account's log lists as paid."""
+        return self.record(
+            found.id,
+            Event.ACCEPT,
+            at,
+            owner=found.owner,
+            generation_id=found.generation_id,
+            accepted_at=found.accepted_at,
+            ended_at=None,
+            failure=None,
+            message=None,
+        )
 
     def take_over(self, attempt_id: str, owner: str, from_owner: str) -> bool:
         """Drive an attempt whose owner is gone; False when somebody else was faster."""

@@ -14,6 +14,7 @@ from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.planning.manifest import InputIdentity
 from kling_render.ports import Digests
 from kling_render.shotlist.records import InputRef, Request
+from kling_render.shotlist.redaction import redacted
 from kling_render.store.cache import Cache
 
 #: Part of the cache's key: facts read by an older reader are read again.
@@ -87,7 +88,7 @@ def inspect(
     facts = _facts(expected, files, sums, cache, progress)
     _check_inputs(facts, problems)
     _check_limits(requests, facts, problems)
-    return Inspection(files, sums, facts, tuple(problems.found))
+    return Inspection(files, sums, facts, tuple(redacted(problems.found)))
 
 
 def _distinct(refs: Iterable[InputRef]) -> dict[InputRef, None]:

@@ -99,7 +99,7 @@ class Workspace:
             requests = compiled.requests if compiled.project is None else _requests(compiled.project)
             found += self._of_inputs(requests, declared.folder, found)
             raise InputProblems(redacted(in_file_order(found)))
-        self.warnings += found
+        self.warnings += redacted(found)
         return compiled.project
 
     def shown(self, path: Path) -> str:

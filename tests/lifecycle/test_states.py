@@ -19,12 +19,13 @@ from kling_render.lifecycle.states import (
 
 TERMINAL = {
     State.PLANNED,
-    State.REJECTED,
     State.REMOTE_FAILED,
-    State.ABSENT,
     State.PAID_LOST,
     State.ABANDONED,
 }
+
+#: Nothing was paid, as far as is known.
+FREE = {State.REJECTED, State.ABSENT}
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
@@ -42,19 +43,21 @@ def test_ends_lead_nowhere() -> None:
     """Only the states named here are final; `done` leads back to `ready` alone, when stored bytes were damaged."""
     assert {state for state in State if not any(start is state for start, _ in TRANSITIONS)} == TERMINAL
     assert {event for start, event in TRANSITIONS if start is State.DONE} == {Event.REFETCH}
+    for refused in FREE:  # only the account's log can contradict a refusal or a proof of absence
+        assert {event for start, event in TRANSITIONS if start is refused} == {Event.ACCEPT}
 
 
 def test_every_state_is_reached_and_every_open_state_can_end() -> None:
     """No state is dead, and none is a trap."""
     assert _reached(State.RESERVED) == set(State)
     for state in OPEN:
-        assert _reached(state) & (TERMINAL | {State.DONE}), state
+        assert _reached(state) & (TERMINAL | FREE | {State.DONE}), state
 
 
 def test_the_classes_of_states_fit_together() -> None:
     """Open is what is neither finished nor free; nothing that holds money sets the fingerprint free."""
-    assert set(State) == OPEN | TERMINAL | {State.DONE}
-    assert not OPEN & (TERMINAL | {State.DONE})
+    assert set(State) == OPEN | TERMINAL | FREE | {State.DONE}
+    assert not OPEN & (TERMINAL | FREE | {State.DONE})
     assert not HOLDING & SPENT_NOTHING
     assert {State.PAID_LOST, State.ABANDONED, State.IN_DOUBT, State.NEEDS_USER}.isdisjoint(SPENT_NOTHING)
 
