@@ -45,6 +45,8 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
                 require_key(settings)
             _announce(invocation, session)
             ask(planned.plan, settings, project.budget, yes=given["yes"], max_usd=_max_usd(settings, given))
+        if planned.plan.totals.render:
+            session.check_output()
         options = _options(session, settings, given)
         limit = _limit(session, options("").caps)
         report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)

@@ -102,7 +102,8 @@ def _absence(
     spacing = (mine[-1].at if mine else now) + absence_s / 12
     return LookAgain(
         at=max(min(sent + settle_s, spacing) if canary and log_lists_running else spacing, now),
-        why="the account's log does not list the request yet",
+        why="the account's log does not list the request yet; it counts as never accepted when that stays so for "
+        f"{settle_s / 3600:.3g} hours after the submit",
     )
 
 

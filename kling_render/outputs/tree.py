@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
 from kling_render.disk.filesystem import REAL, FileSystem, Folder
-from kling_render.disk.publish import CopyKind, publish_bytes, publish_copy
+from kling_render.disk.publish import CopyKind, make_folders, publish_bytes, publish_copy
 from kling_render.outputs import sidecar as sidecars
 
 TRASH = ".trash"
@@ -230,6 +231,18 @@ class OutputTree:
         if self.fs.lstat(folder, beside.name) is None:
             return []
         return [self.to_trash(folder, beside)]
+
+
+def check_writable(root: Path, project: Path, allowed: Iterable[Path] = ()) -> None:
+    """Refuse, before anything is paid, an output folder that cannot take results; makes the folder.
+
+    Raises:
+        OSError: see `check_root`; or nothing can be written there.
+    """
+    check_root(root, project, allowed)
+    make_folders(root)
+    with tempfile.TemporaryFile(dir=root):
+        return
 
 
 def check_root(root: Path, project: Path, allowed: Iterable[Path] = ()) -> None:

@@ -11,6 +11,7 @@ from kling_render import __version__
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, RunReport, Work
 from kling_render.engine.world import Watcher
+from kling_render.errors import StoreFault
 from kling_render.lifecycle.records import usd_of
 from kling_render.outputs.index import (
     IndexCell,
@@ -24,7 +25,7 @@ from kling_render.outputs.index import (
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.outputs.sidecar import stamp
 from kling_render.outputs.stale import prune
-from kling_render.outputs.tree import OutputTree, check_root
+from kling_render.outputs.tree import OutputTree, check_root, check_writable
 from kling_render.planning.records import Action, Plan, PlannedJob
 from kling_render.store.digests import StatDigests
 from kling_render.workspace.running import Wiring, run
@@ -58,6 +59,24 @@ class Session:
         plan = self.planned.plan
         open_keys = {p.key for p in plan.jobs if p.action in (Action.RESTORE, Action.RESUME)}
         return [_unpaid(work) for work in works if work.key in open_keys]
+
+    def check_output(self) -> None:
+        """Results must have a place before they are paid for.
+
+        Raises:
+            StoreFault: the output folder cannot be written.
+        """
+        project = self.planned.project
+        root = project.folder / project.output_dir
+        try:
+            check_writable(root, project.folder, self.workspace.settings.input_roots)
+        except OSError as error:
+            shown = self.workspace.shown(root)
+            raise StoreFault(
+                f"the output folder {shown} cannot be written: {error.strerror or error}",
+                help="make it a folder you may write to; nothing was sent",
+                code="output-folder",
+            ) from error
 
     def execute(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import PAY, TOOL, Studio, valid
+from tests.e2e.harness import PAY, TOOL, Studio, finished, valid, wait_until
 
 ROOT_RUNS = getattr(os, "geteuid", lambda: 0)() == 0
 
@@ -38,11 +38,12 @@ def _list(**changes: Any) -> Callable[[Path], None]:
 
 
 def _file(name: str, data: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).unlink() or None if data == b"" else _replace(folder / name, data)
+    def write(folder: Path) -> None:
+        (folder / name).unlink()
+        if data:
+            (folder / name).write_bytes(data)
 
-
-def _replace(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+    return write
 
 
 BAD = {
@@ -239,11 +240,29 @@ def test_a_store_that_cannot_be_written_is_exit_7(studio: Studio) -> None:
     assert studio.book()["submits"] == []
 
 
-def test_an_output_folder_that_cannot_be_written_fails_the_job_and_keeps_the_result(studio: Studio) -> None:
+@pytest.mark.parametrize("spoil", ["symlink", "file"])
+def test_an_output_folder_that_cannot_be_written_is_found_before_anything_is_paid(studio: Studio, spoil: str) -> None:
+    """Exit 7, and not one request."""
+    (studio.folder / "elsewhere").mkdir()
+    if spoil == "symlink":
+        (studio.project / "renders").symlink_to(studio.folder / "elsewhere")
+    else:
+        (studio.project / "renders").write_text("mine")
+    ended = studio.render()
+    assert (ended.code, studio.accepted()) == (7, 0), ended.text
+    assert "the output folder" in ended.err
+    assert list((studio.folder / "elsewhere").iterdir()) == []
+
+
+def test_an_output_folder_lost_while_rendering_fails_the_job_and_keeps_the_result(studio: Studio) -> None:
     """The paid result is in the store; with the folder repaired `pull` publishes it for nothing."""
     (studio.folder / "elsewhere").mkdir()
+    studio.sandbox.config(generation_seconds=1.5)
+    running = studio.start("render", *PAY)
+    wait_until(lambda: studio.accepted() == 2)
+    (studio.project / "renders").rmdir()
     (studio.project / "renders").symlink_to(studio.folder / "elsewhere")
-    ended = studio.render()
+    ended = finished(running)
     assert ended.code in (3, 7), ended.text
     assert "spent in this run: $0.672" in ended.out
     assert list((studio.folder / "elsewhere").iterdir()) == []
