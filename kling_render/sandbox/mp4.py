@@ -90,6 +90,8 @@ def _duration(header: bytes) -> Fraction:
     """Of an `mvhd` or `mdhd` box: both keep timescale and duration in the same place."""
     if header[0] == 1:
         scale, length = struct.unpack_from(">IQ", header, 20)
+        unknown = 0xFFFFFFFFFFFFFFFF
     else:
         scale, length = struct.unpack_from(">II", header, 12)
-    return Fraction(length, scale) if scale else Fraction(0)
+        unknown = 0xFFFFFFFF  # fragmented files are written before their length is known
+    return Fraction(length, scale) if scale and length != unknown else Fraction(0)
