@@ -195,7 +195,7 @@ def _row(generation: Generation) -> LogRow:
 
 
 def _evidence(word: str, generation_id: str) -> SubmitEvidence:
-    facts: dict[str, Any] = {
+    known: dict[str, dict[str, Any]] = {
         "ok": {"status": 201, "body": f'{{"id": "{generation_id}"}}'},
         "lost": {"broken": "ReadError"},
         "drop": {"broken": "ReadError"},
@@ -204,8 +204,8 @@ def _evidence(word: str, generation_id: str) -> SubmitEvidence:
         "limited": {"status": 429, "retry_after": "5"},
         "refused": {"status": 400, "body": '{"message": "bad", "statusCode": 400}'},
         "unauthorized": {"status": 401},
-    }[word]
-    return SubmitEvidence(intended=True, body_sent=10, body_declared=10, **facts)
+    }
+    return SubmitEvidence(intended=True, body_sent=10, body_declared=10, **known[word])
 
 
 @dataclass(slots=True)
