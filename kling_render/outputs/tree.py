@@ -168,8 +168,7 @@ class OutputTree:
             if standing is None or stat.S_ISDIR(standing.st_mode):
                 return standing  # another thread was faster
             trashed.append(self.to_trash(folder, walked))
-            self.fs.mkdir(folder, walked.name)
-            return None
+            return None  # whoever comes first makes the folder
 
     def _inside(self, stack: contextlib.ExitStack, walked: PurePosixPath) -> Folder:
         """The folder behind a symlink that stays inside the tree, opened from the root without following any."""

@@ -65,7 +65,8 @@ class Studio:
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """What the tool gets to see."""
         return {
-            **os.environ,
+            # Without PYTHONUNBUFFERED and the like: the tool must behave where nobody sets them.
+            **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
             "PYTHONPATH": str(ROOT),
             "HOME": str(self.folder),
             "AIMLAPI_BASE_URL": self.sandbox.url,
