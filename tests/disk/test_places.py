@@ -10,7 +10,7 @@ from kling_render.disk.places import file_system, is_network
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-30 22 0:44 / /home/ada rw - nfs4 server:/home rw
+30 22 0:44 / /export/ada rw - nfs4 server:/home rw
 31 22 0:45 / /mnt/my\\040disk rw - fuse.sshfs ada@host: rw
 32 22 0:46 / /data rw - ext4 /dev/vdb rw
 33 32 0:47 / /data rw - cifs //server/data rw
@@ -22,8 +22,8 @@ MOUNTS = """\
     ("path", "kind", "network"),
     [
         ("/var/lib", "ext4", False),
-        ("/home/ada/store", "nfs4", True),
-        ("/home/adam", "ext4", False),
+        ("/export/ada/store", "nfs4", True),
+        ("/export/adam", "ext4", False),
         ("/mnt/my disk/x", "fuse.sshfs", True),
         ("/data/x", "cifs", True),
         ("/win/x", "fuseblk", False),
