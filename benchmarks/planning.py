@@ -1,7 +1,7 @@
 """`plan` and a no-op `render` of 10,000 jobs: `python -m benchmarks.planning [FOLDER] [--rounds N]`.
 
-200 input files, a template prompt, the stat cache warm. Once with everything to render, once with everything up to
-date. The targets: each under one second.
+200 input files, the stat cache warm. Once with everything to render, once with everything up to date; each with a
+prompt that prints names (`plain`) and with one that has a filter and conditions (`logic`). Target: under one second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import Cost, interleaved, machine, run, table, tool
-from benchmarks.projects import environment, fill, matrix_project
+from benchmarks.projects import PLAIN, TEMPLATE, environment, fill, matrix_project
 
 
 def main() -> None:
@@ -24,25 +24,23 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.folder or Path(temporary)).resolve()
-        new, done = folder / "new", folder / "done"
-        for project in (new, done):
-            if not (project / "shotlist.yaml").exists():
-                matrix_project(project)
-                plan(project)  # reads every input once
-        if not (done / "renders").exists():
-            fill(done, environment(done))
+        measured = {"python -c pass": lambda: run([sys.executable, "-c", "pass"])}
+        for kind, prompt in (("plain", PLAIN), ("logic", TEMPLATE)):
+            new, done = folder / f"new-{kind}", folder / f"done-{kind}"
+            for project in (new, done):
+                if not (project / "shotlist.yaml").exists():
+                    matrix_project(project, prompt=prompt)
+                    plan(project)  # reads every input once
+            if not (done / "renders").exists():
+                fill(done, environment(done))
+            measured |= {
+                f"plan, all to render, {kind}": partial(plan, new),
+                f"plan --json, all to render, {kind}": partial(plan, new, "--json"),
+                f"plan, all up to date, {kind}": partial(plan, done),
+                f"render, nothing to do, {kind}": partial(plan, done, command="render"),
+            }
         print(machine())
-        costs = interleaved(
-            {
-                "python -c pass": lambda: run([sys.executable, "-c", "pass"]),
-                "plan, all to render": partial(plan, new),
-                "plan, all up to date": partial(plan, done),
-                "plan --json, all to render": partial(plan, new, "--json"),
-                "plan --json, all up to date": partial(plan, done, "--json"),
-                "render, nothing to do": partial(plan, done, command="render"),
-            },
-            given.rounds,
-        )
+        costs = interleaved(measured, given.rounds)
         table("wall time", "s", {name: [c.wall_s for c in found] for name, found in costs.items()})
         table("CPU time", "s", {name: [c.cpu_s for c in found] for name, found in costs.items()})
         table("peak memory", "MB", {name: [c.peak_mb for c in found] for name, found in costs.items()})

@@ -13,6 +13,9 @@ from pathlib import Path
 EXAMPLE = Path(__file__).parents[1] / "examples" / "minimal"
 _PORTION = 1 << 20
 
+PLAIN = "{{ character.name }} {{ motion.verb }} in {{ city }}, filmed by hand, take {{ take }}\n"
+"""A prompt that prints names and fields only."""
+
 TEMPLATE = """{% set who = character.name|title %}{{ who }} {{ motion.verb }}
 {%- if place is defined %} {{ place }}{% endif %} in {{ city }}, filmed by hand, take {{ take }}
 """
