@@ -28,10 +28,10 @@ _POLL_S = 30.0
 _ANSWER_S = 120.0
 _SLOWEST_UPLOAD = 64 * 1024
 """Bytes per second below which an upload is given up."""
-_POOL = httpx.Limits(max_connections=20, max_keepalive_connections=20)
+_POOL = httpx.Limits(max_connections=8, max_keepalive_connections=8)
 """More kept connections make the pool quadratic in its bookkeeping."""
 _FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-_QUICK_POLLS = 16
+_QUICK_POLLS = 8
 _FETCHES = 16
 """Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
 

@@ -32,8 +32,9 @@ class _Part:
         self.etag: str | None = None
 
     def restart(self) -> None:
-        self.file.seek(0)
-        self.file.truncate()
+        if self.size:
+            self.file.seek(0)
+            self.file.truncate()
         self.digest, self.size, self.etag = sha256(), 0, None
 
     def add(self, chunk: bytes) -> None:
