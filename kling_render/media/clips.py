@@ -109,7 +109,7 @@ def _ends_well(container: Any, stream: Any) -> bool:
     if next(container.decode(stream), None) is None:
         return False
     container.seek(int(stream.duration or 0), stream=stream, backward=True)
-    return sum(packet.size for packet in container.demux(stream)) > 0
+    return bool(sum(packet.size for packet in container.demux(stream)))
 
 
 def _broken(problem: str) -> ResultCheck:
