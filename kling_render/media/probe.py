@@ -89,7 +89,7 @@ class Prober:
             return list(threads.map(one, work))
 
     def verify_result(self, path: Path, expected_s: float | None) -> ResultCheck:
-        """Whether a downloaded video is whole: boxes, first frame, last key frame, length."""
+        """Whether a downloaded video is whole: boxes, first frame, last group of frames, length."""
         expected = None if expected_s is None else str(expected_s)
         try:
             answer = self._ask({"do": "verify", "path": os.fspath(path), "expected_s": expected})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -52,6 +54,25 @@ def test_zeroes_in_place_of_the_frames_fail(tmp_path: Path, prober: Prober) -> N
     whole[at:end] = bytes(end - at)
     (tmp_path / "a.mp4").write_bytes(whole)
     assert not prober.verify_result(tmp_path / "a.mp4", 1.0).ok
+
+
+@pytest.mark.parametrize("damage", ["zeroes", "noise", "length"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_damage_inside_the_last_group_of_frames_fails(
+    damage: str, share: float, tmp_path: Path, prober: Prober
+) -> None:
+    """A key frame that decodes says nothing about the frames after it: every one of them is decoded."""
+    path = makers.clip(tmp_path / "a.mp4", 2.0, sound=False)
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
+    last_key = max(number for number, (_, _, key) in enumerate(packets) if key)
+    group = packets[last_key + 1 :]
+    at, size, _ = group[int(len(group) * share)]
+    whole = bytearray(path.read_bytes())
+    bad = {"zeroes": bytes(size), "noise": random.Random(1).randbytes(size), "length": b"\xff\xff\xff\xff"}[damage]
+    whole[at : at + len(bad)] = bad
+    path.write_bytes(whole)
+    assert not prober.verify_result(path, 2.0).ok
 
 
 @pytest.mark.parametrize(
