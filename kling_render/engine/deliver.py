@@ -71,25 +71,3 @@ def _mark_published(ledger: LedgerTransaction, attempt_id: str, now: float) -> N
     standing = ledger.attempt(attempt_id)
     if standing is not None and standing.state is State.FETCHED:
         ledger.record(attempt_id, Event.PUBLISH, now)
-
-
-def work_of(attempt: Attempt) -> Work:
-    """The work that an attempt itself describes: enough to finish and publish it without the shot list."""
-    output, final = Path(attempt.output), Path(attempt.final)
-    take = attempt.job.rpartition("/t")[2]
-    target = Target(
-        job=attempt.job,
-        take=int(take) if take.isdecimal() else 1,
-        output=output,
-        final=final,
-        root=Path(attempt.root),
-        project=attempt.project,
-        folder=Path(attempt.folder),
-    )
-    return Work(
-        key=attempt.fingerprint,
-        manifest=attempt.manifest,
-        targets=(target,),
-        model=attempt.model,
-        duration_s=attempt.duration_s,
-    )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kling_render.engine.account_log import newest_own, read_log, remember, was_shown
+from kling_render.engine.attempts import new_attempt
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options, Work
 from kling_render.engine.world import World
@@ -79,29 +80,14 @@ def _paid(rows: Sequence[LogRow], wanted: Mapping[str, Work]) -> dict[str, LogRo
 
 
 def _attempt(world: World, row: LogRow, work: Work) -> Attempt:
-    target = work.targets[0]
-    client_request_id = row.client_request_id or ""
-    return Attempt(
-        id=client_request_id.rpartition(":")[2],
-        namespace=world.namespace,
-        fingerprint=work.key,
-        client_request_id=client_request_id,
-        account=world.paid.account,
+    """The attempt of another machine, or of a lost store, as the log shows it."""
+    name = row.client_request_id or ""
+    made = new_attempt(world, work, attempt_id=name.rpartition(":")[2], client_request_id=name, at=row.created)
+    return replace(
+        made,
         state=State.ACCEPTED,
-        owner=world.owner,
         run="",
-        job=target.job,
-        project=target.project,
-        folder=str(target.folder),
-        output=str(target.output),
-        final=str(target.final),
-        root=str(target.root),
-        manifest=work.manifest,
-        model=work.model,
-        hold=work.hold,
-        duration_s=work.duration_s,
         generation_id=row.inference_id,
-        reserved_at=row.created,
         intent_at=row.created,
         accepted_at=row.created,
     )

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from kling_render.engine.attempts import work_of
 from kling_render.engine.bring import Bringer
-from kling_render.engine.deliver import work_of
 from kling_render.engine.doubts import Doubts, Looked
 from kling_render.engine.follow import Follower
 from kling_render.engine.gate import Gate, Slot

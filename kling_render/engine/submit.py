@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
+from kling_render.engine.attempts import new_attempt
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Options, Stop, Work
 from kling_render.engine.world import World
@@ -60,30 +61,10 @@ class Submitter:
         return await self._world.ledger.write(lambda ledger: ledger.reserve(new, self._options.caps))
 
     def _new_attempt(self, work: Work) -> Attempt:
-        world, target = self._world, work.targets[0]
-        now = world.clock.now()
-        attempt_id = ulid(now, world.chance)
-        return Attempt(
-            id=attempt_id,
-            namespace=world.namespace,
-            fingerprint=work.key,
-            client_request_id=client_request_id(work.key, attempt_id),
-            account=world.provider.account if world.provider else "",
-            state=State.RESERVED,
-            owner=world.owner,
-            run=world.run,
-            job=target.job,
-            project=target.project,
-            folder=str(target.folder),
-            output=str(target.output),
-            final=str(target.final),
-            root=str(target.root),
-            manifest=work.manifest,
-            model=work.model,
-            hold=work.hold,
-            duration_s=work.duration_s,
-            reserved_at=now,
-        )
+        now = self._world.clock.now()
+        name = ulid(now, self._world.chance)
+        request_id = client_request_id(work.key, name)
+        return new_attempt(self._world, work, attempt_id=name, client_request_id=request_id, at=now)
 
     async def _send(self, work: Work, attempt: Attempt) -> Attempt | NotSent:
         world = self._world

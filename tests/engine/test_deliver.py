@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from kling_render.engine.deliver import Deliverer, work_of
+from kling_render.engine.attempts import work_of
+from kling_render.engine.deliver import Deliverer
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Progress, RunReport, Target
 from kling_render.engine.world import World
