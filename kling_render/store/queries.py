@@ -1,0 +1,167 @@
+"""What can be asked of the ledger inside one database transaction; nothing here writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from kling_render.lifecycle.reconcile import LogRead
+from kling_render.lifecycle.records import Attempt, Result, Transition
+from kling_render.lifecycle.states import OPEN, SPENT_NOTHING, State
+from kling_render.store import rows
+from kling_render.store.money import total
+from kling_render.store.rows import Spent
+
+_OPEN = tuple(sorted(state.value for state in OPEN))
+
+
+class LedgerQueries:
+    """The reading half of `SqliteTransaction`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        """One attempt."""
+        row = self._connection.execute(f"{rows.SELECT_ATTEMPT} WHERE id = ?", (attempt_id,)).fetchone()
+        return None if row is None else rows.attempt_of(row)
+
+    def result(self, namespace: str, fingerprint: str) -> Result | None:
+        """The result of a fingerprint."""
+        found = self._connection.execute(
+            f"{rows.SELECT_RESULT} WHERE namespace = ? AND fingerprint = ?", (namespace, fingerprint)
+        )
+        return rows.results_of(found).get(fingerprint)
+
+    def results(self, namespace: str) -> Mapping[str, Result]:
+        """Every result by fingerprint, in one read."""
+        return rows.results_of(self._connection.execute(f"{rows.SELECT_RESULT} WHERE namespace = ?", (namespace,)))
+
+    def attempts(self, namespace: str) -> list[Attempt]:
+        """Every attempt, oldest first."""
+        return self._many("namespace = ?", namespace)
+
+    def open_attempts(self, namespace: str) -> list[Attempt]:
+        """Every attempt whose state is in `OPEN`, oldest first."""
+        marks = ", ".join("?" * len(_OPEN))
+        return self._many(f"namespace = ? AND state IN ({marks})", namespace, *_OPEN)
+
+    def latest(self, namespace: str) -> Mapping[str, Attempt]:
+        """The newest attempt of every fingerprint."""
+        return {attempt.fingerprint: attempt for attempt in self.attempts(namespace)}
+
+    def unsettled(self, namespace: str) -> Mapping[str, Attempt]:
+        """`latest` without the attempts that ended well: done, and the result is there. They are most of them."""
+        found = self._many(
+            "namespace = ? "
+            "AND NOT (state = ? AND EXISTS (SELECT 1 FROM results AS r "
+            "WHERE r.namespace = attempts.namespace AND r.fingerprint = attempts.fingerprint)) "
+            "AND seq = (SELECT MAX(seq) FROM attempts AS a "
+            "WHERE a.namespace = attempts.namespace AND a.fingerprint = attempts.fingerprint)",
+            namespace,
+            State.DONE.value,
+        )
+        return {attempt.fingerprint: attempt for attempt in found}
+
+    def newest_manifests(self, namespace: str, project_folder: str) -> Mapping[str, str]:
+        """Job id → manifest of its newest fetched or done attempt, of one project."""
+        return dict(
+            self._connection.execute(
+                "SELECT job, manifest FROM attempts WHERE namespace = ? AND folder = ? AND state IN (?, ?) "
+                "ORDER BY reserved_at, seq DESC",
+                (namespace, project_folder, State.FETCHED.value, State.DONE.value),
+            )
+        )
+
+    def unacknowledged(self, namespace: str) -> list[Attempt]:
+        """Lost and abandoned attempts that the user has not acknowledged, oldest first."""
+        return self._many(
+            "namespace = ? AND state IN (?, ?) AND acknowledged_at IS NULL",
+            namespace,
+            State.PAID_LOST.value,
+            State.ABANDONED.value,
+        )
+
+    def by_generation(self, namespace: str, generation_id: str) -> Attempt | None:
+        """The newest attempt that holds a generation id."""
+        return self._one("namespace = ? AND generation_id = ?", namespace, generation_id)
+
+    def known_generations(self, namespace: str) -> Mapping[str, str]:
+        """Generation id → attempt id, of everything the store holds."""
+        return dict(
+            self._connection.execute(
+                "SELECT generation_id, id FROM attempts WHERE namespace = ? AND generation_id IS NOT NULL ORDER BY seq",
+                (namespace,),
+            )
+        )
+
+    def namespaces(self) -> list[str]:
+        """Every namespace with attempts, sorted."""
+        return [row[0] for row in self._connection.execute("SELECT DISTINCT namespace FROM attempts ORDER BY 1")]
+
+    def owners_of_open(self, namespace: str) -> set[str]:
+        """The tokens of the processes that drive open attempts."""
+        return {attempt.owner for attempt in self.open_attempts(namespace)} - {""}
+
+    def spent(
+        self,
+        namespace: str,
+        project_folder: str | None = None,
+        since: float | None = None,
+        run: str | None = None,
+    ) -> Spent:
+        """What a scope has cost or may still cost."""
+        return total(self._connection, namespace, project_folder, run, since)
+
+    def history(self, attempt_id: str) -> list[Transition]:
+        """Every step of an attempt, oldest first."""
+        found = self._connection.execute(
+            "SELECT attempt, at, event, state, detail FROM transitions WHERE attempt = ? ORDER BY seq",
+            (attempt_id,),
+        )
+        return [rows.transition_of(row) for row in found]
+
+    def log_reads(self, namespace: str, account: str, since: float = 0.0) -> list[LogRead]:
+        """The reads of one account's log made at or after `since`, oldest first."""
+        found = self._connection.execute(
+            f"{rows.SELECT_LOG_READ} WHERE namespace = ? AND account = ? AND at >= ? ORDER BY at, seq",
+            (namespace, account, since),
+        )
+        return [LogRead(**dict(zip(rows.LOG_READ_COLUMNS, row, strict=True))) for row in found]
+
+    def knows(self, fact: str) -> bool:
+        """Whether it was ever learnt."""
+        return self._connection.execute("SELECT 1 FROM facts WHERE fact = ?", (fact,)).fetchone() is not None
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _standing(self, namespace: str, fingerprint: str) -> Attempt | None:
+        """The attempt that holds a fingerprint: live, or the source of its result."""
+        spent_nothing = [state.value for state in SPENT_NOTHING]
+        live = self._one(
+            "namespace = ? AND fingerprint = ? AND set_aside_at IS NULL "
+            f"AND state NOT IN ({', '.join('?' * len(spent_nothing))})",
+            namespace,
+            fingerprint,
+            *spent_nothing,
+        )
+        if live is not None:
+            return live
+        result = self.result(namespace, fingerprint)
+        return None if result is None else self.attempt(result.attempt)
+
+    def _known(self, attempt_id: str) -> Attempt:
+        attempt = self.attempt(attempt_id)
+        if attempt is None:
+            raise KeyError(attempt_id)
+        return attempt
+
+    def _one(self, where: str, *values: Any) -> Attempt | None:
+        text = f"{rows.SELECT_ATTEMPT} WHERE {where} ORDER BY seq DESC LIMIT 1"
+        row = self._connection.execute(text, values).fetchone()
+        return None if row is None else rows.attempt_of(row)
+
+    def _many(self, where: str, *values: Any) -> list[Attempt]:
+        text = f"{rows.SELECT_ATTEMPT} WHERE {where} ORDER BY seq"
+        return [rows.attempt_of(row) for row in self._connection.execute(text, values)]
