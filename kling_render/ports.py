@@ -235,8 +235,24 @@ class PaidProvider(Protocol):
         """
         ...
 
+    async def balance(self) -> int | None:
+        """What the account may still spend, in credits; None when the answer names no amount in USD.
+
+        Raises:
+            LogUnavailable: it could not be read.
+        """
+        ...
+
     def server_ahead_s(self) -> float:
         """How far the server's clock is ahead of ours, in seconds, as last seen; 0 when never seen."""
+        ...
+
+    async def know_time(self) -> None:
+        """Ask the server for its time, unless it is known and our clock went on evenly since (no jump, no sleep).
+
+        Raises:
+            LogUnavailable: there was no answer.
+        """
         ...
 
 
@@ -253,4 +269,8 @@ class LinkExpired(FetchFailed):
 
 
 class LogUnavailable(Exception):
-    """The account's log could not be read completely; it proves nothing this time."""
+    """The account's log or books could not be read completely; they prove nothing this time."""
+
+
+class LogRefused(LogUnavailable):
+    """The server refuses the account (401, 402, 403): its key or its balance is the trouble."""

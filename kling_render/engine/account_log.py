@@ -7,36 +7,42 @@ from collections.abc import Iterable, Sequence
 from kling_render.engine.world import World
 from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.identity import fingerprint_prefix
-from kling_render.lifecycle.reconcile import WINDOW_MARGIN_S, LogRead
+from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S, LogRead
 from kling_render.ports import LedgerTransaction, LogUnavailable
 
-_TRIES = 3
 
-
-async def read_log(world: World, start: float, end: float) -> tuple[list[LogRow], float]:
-    """Every row between two times of our clock, and the seconds that the server's clock is ahead of it.
-
-    The first answer tells the server's time. If it is another than was assumed, the window was the wrong one, and an
-    empty answer would prove nothing: it is asked for again.
+async def read_log(world: World, since: float) -> tuple[list[LogRow], LogRead]:
+    """Every row from `since` (server time, at most 92 days back) until now, and the record of this read.
 
     Raises:
-        LogUnavailable: it could not be read completely.
+        LogUnavailable: it could not be read completely, or the server's clock jumped meanwhile: an empty answer for
+            the wrong window would prove nothing.
     """
-    for _ in range(_TRIES):
-        assumed = world.paid.server_ahead_s()
-        rows = await world.paid.log(start + assumed, end + assumed)
-        ahead = world.paid.server_ahead_s()
-        if abs(ahead - assumed) <= WINDOW_MARGIN_S / 4:
-            return rows, ahead
-    raise LogUnavailable("the server's clock jumps, so its log cannot be trusted")
+    await world.paid.know_time()
+    ahead = world.paid.server_ahead_s()
+    now = world.now()
+    start, end = max(since, now - LOG_WINDOW_S), now + WINDOW_MARGIN_S
+    rows = await world.paid.log(start, end)
+    await world.paid.know_time()
+    if abs(world.paid.server_ahead_s() - ahead) > WINDOW_MARGIN_S / 4:
+        raise LogUnavailable("a clock jumped while the account's request log was read; it proves nothing this time")
+    read = LogRead(
+        namespace=world.namespace,
+        account=world.paid.account,
+        start=start,
+        end=end,
+        at=world.now(),
+        newest_own=_newest_own(rows),
+    )
+    return rows, read
 
 
-def newest_own(rows: Sequence[LogRow], ahead: float) -> float | None:
-    """When the newest request of ours was made, by our clock.
+def _newest_own(rows: Sequence[LogRow]) -> float | None:
+    """When the newest request of ours was made.
 
-    The `Date` header counts whole seconds: a row only counts as newer when it is so by more than that.
+    The server tells its time in whole seconds: a row only counts as newer when it is so by more than that.
     """
-    return max((row.created - ahead - 1.0 for row in rows if fingerprint_prefix(row.client_request_id)), default=None)
+    return max((row.created - 1.0 for row in rows if fingerprint_prefix(row.client_request_id)), default=None)
 
 
 def remember(ledger: LedgerTransaction, read: LogRead, rows: Iterable[LogRow]) -> None:

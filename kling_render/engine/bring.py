@@ -167,7 +167,7 @@ class Bringer:
         assert work.result is not None
         if await self._deliverer.restore(work):
             return
-        world, now, attempt_id = self._world, self._world.clock.now(), work.result.attempt
+        world, now, attempt_id = self._world, self._world.now(), work.result.attempt
         attempt = await world.ledger.read(lambda ledger: ledger.attempt(attempt_id))
         if attempt is None or attempt.generation_id is None or world.provider is None:
             fetchable = attempt is not None and attempt.generation_id is not None
@@ -195,12 +195,12 @@ class Bringer:
         try:
             with self._tasks.parked():
                 digest = await world.renderer.make(work.request, work.label, temporary)
-            made = {"blob": digest, "size": temporary.stat().st_size, "charge": 0, "ended_at": world.clock.now()}
+            made = {"blob": digest, "size": temporary.stat().st_size, "charge": 0, "ended_at": world.now()}
             await asyncio.to_thread(world.blobs.adopt, temporary, digest)
-            now = world.clock.now()
+            now = world.now()
             return await world.ledger.write(lambda ledger: ledger.record(attempt_id, Event.MAKE, now, **made))
         except (InputGone, asyncio.CancelledError) as error:
-            now = world.clock.now()
+            now = world.now()
             await asyncio.shield(world.ledger.write(lambda ledger: ledger.record(attempt_id, Event.RELEASE, now)))
             if isinstance(error, asyncio.CancelledError):
                 raise

@@ -27,7 +27,7 @@ class Deliverer:
         result = result_of(attempt)
         published = await self._publish_all(work, result, JobState.DONE, charged=charged, warning=warning)
         if published and attempt.state is State.FETCHED:
-            now = self._world.clock.now()
+            now = self._world.now()
             await self._world.ledger.write(lambda ledger: _mark_published(ledger, attempt.id, now))
         return published
 

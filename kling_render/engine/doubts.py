@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kling_render.engine.account_log import newest_own, read_log
+from kling_render.engine.account_log import read_log
 from kling_render.engine.account_log import remember as remember_read
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options
@@ -14,7 +14,6 @@ from kling_render.engine.world import World
 from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.identity import fingerprint_prefix
 from kling_render.lifecycle.reconcile import (
-    LOG_WINDOW_S,
     WINDOW_MARGIN_S,
     Absent,
     Adopt,
@@ -24,7 +23,7 @@ from kling_render.lifecycle.reconcile import (
     settle,
 )
 from kling_render.lifecycle.records import Attempt
-from kling_render.lifecycle.states import Event
+from kling_render.lifecycle.states import Event, State
 from kling_render.ports import LogUnavailable
 
 
@@ -33,8 +32,11 @@ class Looked:
     """One doubt after a look: the attempt as it stands now, and when to look again if it is still in doubt."""
 
     attempt: Attempt
+    #: Server time.
     look_at: float | None = None
     why: str = ""
+    #: The log cannot tell, now or ever: the user is asked.
+    ask: bool = False
 
 
 class Doubts:
@@ -78,14 +80,24 @@ class Doubts:
         if answer.kind == "unknown-id":
             # The header's id is not a generation: the log decides.
             return (await self._look_in_log([replace(attempt, generation_id=None)]))[0]
-        return self._later(attempt, "the server cannot say yet whether it took the request")
+        return self._later(attempt, "the server cannot say yet whether it took the request", ask=False)
 
     def _foreign(self, attempt: Attempt) -> Looked:
         return self._later(attempt, "it was sent with another API key; only that account's log can tell")
 
-    def _later(self, attempt: Attempt, why: str) -> Looked:
-        look_at = self._world.clock.now() + self._options.absence_s / 12
-        return Looked(attempt=attempt, look_at=look_at, why=why)
+    def _later(self, attempt: Attempt, why: str, *, ask: bool = True) -> Looked:
+        look_at = self._world.now() + self._options.absence_s / 12
+        return Looked(attempt=attempt, look_at=look_at, why=why, ask=ask)
+
+    async def ask(self, looked: Looked) -> Attempt:
+        """Record the question of a doubt that no log can settle; later runs look it up all the same."""
+        attempt, now = looked.attempt, self._world.now()
+        if attempt.state is not State.IN_DOUBT:
+            return attempt
+        message = f"{attempt.message}; {looked.why}"
+        return await self._world.ledger.write(
+            lambda ledger: ledger.record(attempt.id, Event.ASK, now, detail={"question": message})
+        )
 
     async def _look_in_log(self, doubts: Sequence[Attempt]) -> list[Looked]:
         world = self._world
@@ -101,7 +113,7 @@ class Doubts:
             return ledger.log_reads(namespace, account, oldest), ledger.knows(self._fact())
 
         reads, lists_running = await world.ledger.write(remember)
-        now = world.clock.now()
+        now = world.now()
         return [
             await self._settled(
                 a,
@@ -111,39 +123,36 @@ class Doubts:
         ]
 
     async def _read(self, doubts: Sequence[Attempt]) -> tuple[list[LogRow], LogRead]:
-        """Every row around the doubts, and the record of this read; log times are shifted to our clock."""
-        world = self._world
-        now = world.clock.now()
-        start = max(min(_sent(a) for a in doubts) - WINDOW_MARGIN_S, now - LOG_WINDOW_S)
-        rows, ahead = await read_log(world, start, now + WINDOW_MARGIN_S)
+        """Every row around the doubts, and the record of this read."""
+        rows, read = await read_log(self._world, min(_sent(a) for a in doubts) - WINDOW_MARGIN_S)
         own = [row for row in rows if fingerprint_prefix(row.client_request_id)]
         self._listed |= {row.inference_id for row in own if not row.failed}
-        read = LogRead(
-            namespace=world.namespace,
-            account=world.paid.account,
-            start=start,
-            end=now + WINDOW_MARGIN_S,
-            at=world.clock.now(),
-            newest_own=newest_own(rows, ahead),
-        )
         return rows, read
 
     async def _settled(self, attempt: Attempt, settlement: Settlement) -> Looked:
         if isinstance(settlement, Adopt):
             return Looked(attempt=await self._accept(attempt, settlement.generation_id))
         if isinstance(settlement, LookAgain):
-            return Looked(attempt=attempt, look_at=settlement.at, why=settlement.why)
+            waiting = await self._waits(attempt)
+            return Looked(attempt=waiting, look_at=settlement.at, why=settlement.why)
         return Looked(attempt=await self._absent(attempt, settlement))
 
+    async def _waits(self, attempt: Attempt) -> Attempt:
+        """The log can be read again: what was asked is a matter of waiting again."""
+        if attempt.state is not State.NEEDS_USER:
+            return attempt
+        now = self._world.now()
+        return await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.WAIT, now))
+
     async def _absent(self, attempt: Attempt, settlement: Absent) -> Attempt:
-        now = self._world.clock.now()
+        now = self._world.now()
         self._tracker.settled_doubt(attempt)
         return await self._world.ledger.write(
             lambda ledger: ledger.record(attempt.id, Event.PROVE_ABSENT, now, message=settlement.proof, ended_at=now)
         )
 
     async def _accept(self, attempt: Attempt, generation_id: str) -> Attempt:
-        world, now = self._world, self._world.clock.now()
+        world, now = self._world, self._world.now()
         self._tracker.settled_doubt(attempt)
         self._tracker.note(f"found again: {attempt.job} was accepted as {generation_id}; nothing is paid twice")
         return await world.ledger.write(

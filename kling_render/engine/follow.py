@@ -72,7 +72,7 @@ class Follower:
             assert attempt.generation_id is not None
             answer = await world.paid.poll(attempt.generation_id)
             if answer.kind == "completed":
-                return await self._record(attempt, Event.COMPLETE, **_completed(answer, world.clock.now()))
+                return await self._record(attempt, Event.COMPLETE, **_completed(answer, world.now()))
             if answer.kind == "failed":
                 return await self._failed(attempt, answer)
             attempt = await self._still_running(attempt, answer, targets, troubles)
@@ -111,7 +111,7 @@ class Follower:
         return max(wait, answer.wait_s or 0.0)
 
     def _age(self, attempt: Attempt) -> float:
-        return self._world.clock.now() - (attempt.accepted_at or attempt.reserved_at)
+        return self._world.now() - (attempt.accepted_at or attempt.reserved_at)
 
     def _say_odd(self, status: str) -> None:
         if status not in ("queued", "generating", "waiting", "active", *self._odd):
@@ -122,7 +122,7 @@ class Follower:
         content = is_content_refusal(answer.error_name, answer.message)
         kind = FailureClass.CONTENT if content else FailureClass.UPSTREAM
         message = f"{answer.error_name}: {answer.message}"
-        ended = self._world.clock.now()
+        ended = self._world.now()
         return await self._record(attempt, Event.FAIL, failure=kind.value, message=message, charge=0, ended_at=ended)
 
     async def fetch(self, attempt: Attempt, targets: tuple[Target, ...]) -> tuple[Attempt, str | None]:
@@ -159,9 +159,7 @@ class Follower:
         if checked.problem:
             raise FetchFailed(f"what came is not a complete video: {checked.problem}")
         await asyncio.to_thread(world.blobs.adopt, temporary, fetched.sha256)
-        stored = await self._record(
-            attempt, Event.FETCH, blob=fetched.sha256, size=fetched.size, ended_at=world.clock.now()
-        )
+        stored = await self._record(attempt, Event.FETCH, blob=fetched.sha256, size=fetched.size, ended_at=world.now())
         return stored, checked.warning
 
     async def _fresh_link(self, attempt: Attempt, tries: int, why: str) -> Attempt:
@@ -176,13 +174,13 @@ class Follower:
             if answer.kind in ("unknown-id", "refused"):
                 raise CannotFetch(f"{why}, and no fresh link is to be had: {answer.message or answer.status}")
             return replace(attempt)
-        facts = _completed(answer, attempt.ready_at or world.clock.now())
+        facts = _completed(answer, attempt.ready_at or world.now())
         if facts["charge"] is None:
             facts["charge"] = attempt.charge
         return await self._record(attempt, Event.COMPLETE, **facts)
 
     async def _record(self, attempt: Attempt, event: Event, **facts: Any) -> Attempt:
-        now = self._world.clock.now()
+        now = self._world.now()
         return await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, event, now, **facts))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from kling_render.engine.account_log import newest_own, read_log, remember, was_shown
+from kling_render.engine.account_log import read_log, remember, was_shown
 from kling_render.engine.attempts import new_attempt
 from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options, Work
@@ -19,24 +19,24 @@ from kling_render.lifecycle.identity import fingerprint_prefix
 from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S, LogRead, covered_until
 from kling_render.lifecycle.records import Attempt, Reserved
 from kling_render.lifecycle.states import State
-from kling_render.ports import LedgerTransaction, LogUnavailable
+from kling_render.ports import LedgerTransaction
 
 
 async def adopt_paid(world: World, options: Options, works: Sequence[Work], tracker: Tracker) -> list[Attempt]:
     """Adopt what the log lists for these works; returns the attempts, accepted and ours.
 
-    Only the part of the log that was not read before is read. A log that cannot be read is said, and adopts nothing.
+    Only the part of the log that was not read before is read.
+
+    Raises:
+        LogUnavailable: the log cannot be read, so nobody knows whether the works were paid for elsewhere.
     """
     wanted = {work.key[:32]: work for work in works}
     if not wanted:
         return []
-    try:
-        rows, read = await _unread(world, options, wanted)
-    except LogUnavailable as error:
-        tracker.note(f"{error}; what this account paid for on another machine cannot be found now")
-        return []
+    rows, read = await _unread(world, options, wanted)
+    tracker.note(f"read the account's request log: {len(rows)} {'request' if len(rows) == 1 else 'requests'}")
     found = _paid(rows, wanted)
-    now = world.clock.now()
+    now = world.now()
     new = [_attempt(world, row, wanted[prefix]) for prefix, row in found.items()]
     adopted = await world.ledger.write(lambda ledger: _adopt(ledger, new, read, rows, now))
     if adopted:
@@ -45,9 +45,10 @@ async def adopt_paid(world: World, options: Options, works: Sequence[Work], trac
 
 
 async def _unread(world: World, options: Options, wanted: Iterable[str]) -> tuple[list[LogRow], LogRead]:
-    """What was not read before, with times of our clock; all of it when an earlier read showed something wanted now."""
-    now, account, namespace = world.clock.now(), world.paid.account, world.namespace
-    oldest = now - LOG_WINDOW_S
+    """What was not read before; all of it when an earlier read showed something wanted now."""
+    await world.paid.know_time()
+    account, namespace = world.paid.account, world.namespace
+    oldest = world.now() - LOG_WINDOW_S
 
     def earlier(ledger: LedgerTransaction) -> tuple[list[LogRead], bool]:
         return ledger.log_reads(namespace, account, oldest), was_shown(ledger, namespace, account, wanted)
@@ -55,18 +56,7 @@ async def _unread(world: World, options: Options, wanted: Iterable[str]) -> tupl
     reads, shown = await world.ledger.read(earlier)
     # A row may appear late: what was read is read again as far back as a generation and the log's lag may take.
     unread = covered_until(reads, oldest) - options.absence_s - WINDOW_MARGIN_S
-    start = oldest if shown else max(unread, oldest)
-    found, ahead = await read_log(world, start, now + WINDOW_MARGIN_S)
-    rows = [replace(row, created=row.created - ahead) for row in found]
-    read = LogRead(
-        namespace=namespace,
-        account=account,
-        start=start,
-        end=now + WINDOW_MARGIN_S,
-        at=now,
-        newest_own=newest_own(rows, 0.0),
-    )
-    return rows, read
+    return await read_log(world, oldest if shown else unread)
 
 
 def _paid(rows: Sequence[LogRow], wanted: Mapping[str, Work]) -> dict[str, LogRow]:

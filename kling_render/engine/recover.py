@@ -45,7 +45,7 @@ async def recover(world: World, wanted: frozenset[str], folder: str | None) -> R
     orphans = [a for a in mine if not alive.get(a.owner, False)]
     if not orphans:
         return recovered
-    now = world.clock.now()
+    now = world.now()
     for attempt in await world.ledger.write(lambda ledger: _taken(ledger, orphans, world.owner, now)):
         _sort(recovered, attempt)
     return recovered

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kling_render.engine.attempts import work_of
+from kling_render.engine.balance import check_balance
 from kling_render.engine.bring import Bringer
 from kling_render.engine.doubts import Doubts, Looked
 from kling_render.engine.follow import Follower
@@ -30,6 +31,7 @@ from kling_render.engine.world import Watcher, World
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
+from kling_render.ports import LogRefused, LogUnavailable
 
 
 class Run:
@@ -72,7 +74,7 @@ class Run:
             claimed=claimed,
             doubt=self._doubt,
         )
-        self._doubtful: dict[str, Attempt] = {}
+        self._doubtful: dict[str, Looked] = {}
 
     async def execute(self) -> RunReport:
         """Run to the end; what the network, the server or the disk does ends up in the report."""
@@ -108,9 +110,7 @@ class Run:
         for attempt in recovered.others:
             if attempt.fingerprint in self._works:
                 self._tasks.start(self._with_other(self._works[attempt.fingerprint], attempt))
-        for attempt in recovered.asked:
-            self._tracker.doubtful(self._work(attempt).targets, attempt, attempt.message or "only you can decide", None)
-        for attempt in recovered.in_doubt:
+        for attempt in [*recovered.in_doubt, *recovered.asked]:
             self._doubt(self._work(attempt), attempt)
         proved_absent = await self._look_at_doubts()
         open_keys = {a.fingerprint for a in recovered.all()} - proved_absent
@@ -134,13 +134,33 @@ class Run:
         await self._all_done()
 
     async def _adopt(self, works: list[Work]) -> set[str]:
-        """Go on with what the account paid for elsewhere; returns the keys."""
-        if self._world.provider is None or self._gate.closed:
+        """Before the first payment: what has the account paid for elsewhere, and is there money for the rest?
+
+        Returns the keys of what goes on without being paid.
+        """
+        if self._world.provider is None or self._gate.closed or not works:
             return set()
-        adopted = await adopt_paid(self._world, self._options, works, self._tracker)
+        try:
+            adopted = await adopt_paid(self._world, self._options, works, self._tracker)
+        except LogRefused as error:
+            self._tracker.stop(Stop.ACCOUNT, str(error))
+            return set()
+        except LogUnavailable as error:
+            self._unread(error)
+            return set()
         for attempt in adopted:
             self._resume(attempt)
-        return {attempt.fingerprint for attempt in adopted}
+        found = {attempt.fingerprint for attempt in adopted}
+        await check_balance(self._world, [work for work in works if work.key not in found], self._tracker)
+        return found
+
+    def _unread(self, error: LogUnavailable) -> None:
+        """Nobody knows what was paid for elsewhere: without the user's word nothing new is paid."""
+        text = f"{error}; what this account paid for on another machine cannot be found now"
+        if self._options.without_log:
+            self._tracker.note(text)
+        else:
+            self._tracker.stop(Stop.UNREAD_LOG, f"{text}, so nothing new was sent")
 
     def _resume(self, attempt: Attempt) -> None:
         self._tasks.start(self._bringer.resume(self._work(attempt), attempt, Slot.taken(self._gate)))
@@ -153,7 +173,7 @@ class Run:
         return self._works.get(attempt.fingerprint) or work_of(attempt)
 
     def _doubt(self, work: Work, attempt: Attempt) -> None:
-        self._doubtful[attempt.id] = attempt
+        self._doubtful[attempt.id] = Looked(attempt=attempt, look_at=self._world.now())
         message = attempt.message or "its payment is not known"
         self._tracker.doubtful(work.targets, attempt, message, self._world.clock.now())
 
@@ -161,10 +181,10 @@ class Run:
         """Look every doubt up; what is found goes on in a task. Returns the keys proved absent."""
         if not self._doubtful or self._doubts is None:
             return set()
-        doubts, self._doubtful = list(self._doubtful.values()), {}
+        doubts, self._doubtful = [looked.attempt for looked in self._doubtful.values()], {}
         absent: set[str] = set()
         for looked in await self._doubts.look(doubts):
-            if looked.attempt.state is State.IN_DOUBT:
+            if looked.attempt.state in (State.IN_DOUBT, State.NEEDS_USER):
                 self._still_in_doubt(looked)
             elif looked.attempt.state is State.ABSENT:
                 absent.add(looked.attempt.fingerprint)
@@ -174,24 +194,41 @@ class Run:
 
     def _still_in_doubt(self, looked: Looked) -> None:
         attempt = looked.attempt
-        self._doubtful[attempt.id] = attempt
-        self._tracker.doubtful(
-            self._work(attempt).targets, attempt, f"{attempt.message}; {looked.why}", looked.look_at or 0.0
-        )
+        self._doubtful[attempt.id] = looked
+        look_at = (looked.look_at or self._world.now()) - self._world.now() + self._world.clock.now()
+        self._tracker.doubtful(self._work(attempt).targets, attempt, f"{attempt.message}; {looked.why}", look_at)
 
     async def _settle_before_the_end(self) -> None:
         """Doubts of this run are looked up and adopted in it; what stays open is named, with the next look."""
+        looked_at: set[str] = set()
         while self._doubtful and self._doubts is not None and not self._tasks.leaving:
+            looked_at |= self._doubtful.keys()
             for key in await self._look_at_doubts():
                 if key in self._works and self._works[key].request is not None:
                     self._tasks.start(self._bringer.bring(self._works[key]))
             await self._all_done()
+            if self._doubtful.keys() - looked_at:
+                continue  # what was sent again after all may be in doubt again
             if not self._options.wait_doubts or not self._doubtful:
-                return
-            look_at = min(self.report.doubts.values(), default=0.0)
-            self._tracker.note(f"waiting for {len(self._doubtful)} in doubt", look_at=look_at)
-            with self._tasks.parked():
-                await self._world.clock.sleep(max(look_at - self._world.clock.now(), 0.2))
+                break
+            await self._wait_for_the_log()
+        await self._ask_the_user()
+
+    async def _wait_for_the_log(self) -> None:
+        look_at = min(self.report.doubts.values(), default=0.0)
+        self._tracker.note(f"waiting for {len(self._doubtful)} in doubt", look_at=look_at)
+        with self._tasks.parked():
+            await self._world.clock.sleep(max(look_at - self._world.clock.now(), 0.2))
+
+    async def _ask_the_user(self) -> None:
+        """What no log can settle is a question, kept in the ledger until it is answered or the log can tell."""
+        if self._doubts is None:
+            return
+        for looked in [looked for looked in self._doubtful.values() if looked.ask]:
+            attempt = await self._doubts.ask(looked)
+            message = f"{attempt.message}; {looked.why}"
+            self._tracker.settled_doubt(attempt)
+            self._tracker.doubtful(self._work(attempt).targets, attempt, message, None)
 
     def _learn(self, attempt: Attempt) -> None:
         if self._doubts is not None and self._doubts.saw_running(attempt):

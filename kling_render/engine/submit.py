@@ -21,7 +21,7 @@ from kling_render.lifecycle.classify import classify
 from kling_render.lifecycle.identity import client_request_id, ulid
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
 from kling_render.lifecycle.states import Event, State
-from kling_render.ports import InputGone
+from kling_render.ports import InputGone, LogUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Submitter:
         return await self._world.ledger.write(lambda ledger: ledger.reserve(new, self._options.caps))
 
     def _new_attempt(self, work: Work) -> Attempt:
-        now = self._world.clock.now()
+        now = self._world.now()
         name = ulid(now, self._world.chance)
         request_id = client_request_id(work.key, name)
         return new_attempt(self._world, work, attempt_id=name, client_request_id=request_id, at=now)
@@ -85,15 +85,19 @@ class Submitter:
             # The intent could not be written, so not one byte was sent.
             await self._release_if_possible(attempt)
             raise
+        except LogUnavailable as error:
+            await self._release(attempt)
+            return NotSent(failure=FailureClass.NOT_SENT, message=str(error), again=True)
         return await asyncio.shield(self._record(attempt, evidence))
 
     async def _intend(self, attempt: Attempt) -> None:
-        now = self._world.clock.now()
+        await self._world.paid.know_time()  # the log is searched around this moment, should the answer be lost
+        now = self._world.now()
         await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.SEND, now, intent_at=now))
         self._tracker.report.submits += 1
 
     async def _record(self, attempt: Attempt, evidence: SubmitEvidence) -> Attempt | NotSent:
-        now = self._world.clock.now()
+        now = self._world.now()
         verdict = classify(evidence, now)
         if isinstance(verdict, Accepted):
             return await self._accepted(attempt, verdict, now)
@@ -162,7 +166,7 @@ class Submitter:
         return NotSent(failure=verdict.failure, message=verdict.message, again=verdict.again, wait_s=verdict.wait_s)
 
     async def _release(self, attempt: Attempt) -> None:
-        now = self._world.clock.now()
+        now = self._world.now()
         await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.RELEASE, now))
 
     async def _release_if_possible(self, attempt: Attempt) -> None:

@@ -101,6 +101,8 @@ class Stop(StrEnum):
 
     STORE = "store"
     ACCOUNT = "account"
+    #: The account's log cannot be read, so nobody knows what was paid for elsewhere.
+    UNREAD_LOG = "unread-log"
     BUDGET = "budget"
     FAILED_FAST = "failed-fast"
     DEADLINE = "deadline"
@@ -137,7 +139,7 @@ class RunReport:
             return EXIT_INTERRUPTED
         if Stop.ACCOUNT in self.stops:
             return EXIT_ACCOUNT
-        if self.doubts or states & {JobState.IN_DOUBT, JobState.NEEDS_USER}:
+        if self.doubts or states & {JobState.IN_DOUBT, JobState.NEEDS_USER} or Stop.UNREAD_LOG in self.stops:
             return EXIT_MONEY
         if Stop.BUDGET in self.stops:
             return EXIT_BUDGET
@@ -164,6 +166,8 @@ class Options:
     stop_after_s: float | None = None
     #: Stay until every doubt is settled.
     wait_doubts: bool = False
+    #: Pay even when the account's log cannot be read first: what another machine paid for may be paid again.
+    without_log: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

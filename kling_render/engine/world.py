@@ -117,6 +117,13 @@ class World:
     uploads: Uploads | None = None
     renderer: LocalRenderer | None = None
 
+    def now(self) -> float:
+        """The server's time in seconds since the epoch; our own where there is no server.
+
+        Every time that decides about money is kept in it: our clock may jump, and logs are read by the server's.
+        """
+        return self.clock.now() + (self.provider.server_ahead_s() if self.provider is not None else 0.0)
+
     @property
     def paid(self) -> PaidProvider:
         """The paid provider of a run that has one."""

@@ -22,7 +22,7 @@ UNPROVEN_LOG_FACTOR = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead:
-    """One complete read of the account's log over a window. Times are seconds since the epoch, our clock."""
+    """One complete read of the account's log over a window. Times are seconds since the epoch, the server's."""
 
     namespace: str
     account: str
@@ -73,7 +73,7 @@ def settle(
         attempt: in doubt; `intent_at` is when its first byte may have left.
         rows: all rows of the window around the submit, of the account that paid.
         reads: complete reads that did not show the request, the newest included, oldest first.
-        now: seconds since the epoch.
+        now: seconds since the epoch, the server's.
         absence_s: the settle time (setting `absence_seconds`).
         log_lists_running: whether this account's log was seen to list requests before they ended.
     """

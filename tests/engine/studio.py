@@ -30,13 +30,14 @@ FOLDER = Path("/project")
 
 
 class VirtualClock:
-    """Time passes when somebody sleeps."""
+    """Time passes when somebody sleeps. `off` is how wrong this machine's wall clock is, in seconds."""
 
     def __init__(self, at: float = 1_800_000_000.0) -> None:
         self.at = at
+        self.off = 0.0
 
     def now(self) -> float:
-        return self.at
+        return self.at + self.off
 
     def monotonic(self) -> float:
         return self.at
@@ -107,13 +108,17 @@ class Api:
     lists_running: bool = True
     log_lag_s: float = 0.0
     log_works: bool = True
+    #: Reads of the log that still work.
+    log_reads: int = 1_000_000
     expired_links: int = 0
+    #: Credits; None when the server does not say.
+    balance: int | None = None
     generations: dict[str, Generation] = field(default_factory=dict)
     submits: list[str] = field(default_factory=list)
 
     def has_ended(self, generation: Generation) -> bool:
         """A generation ends by time, whether anybody looks or not."""
-        return self.clock.now() - generation.made >= self.takes_s
+        return self.clock.at - generation.made >= self.takes_s
 
     def accepted(self) -> Counter[str]:
         """How often each fingerprint's prefix was accepted and did not fail."""
@@ -128,6 +133,7 @@ class Provider:
     crash: Crash
     namespace: str = "sandbox"
     account: str = "acc"
+    ahead: float = 0.0
 
     async def submit(self, request: SubmitRequest, before_first_byte: Callable[[], Awaitable[None]]) -> SubmitEvidence:
         await self.crash.step()
@@ -140,7 +146,7 @@ class Provider:
         if word in ("ok", "lost", "5xx", "5xx-id"):
             generation_id = f"gen{len(api.generations) + 1}"
             fate = api.fates.pop(0) if api.fates else ""
-            made = Generation(generation_id, request.client_request_id, api.clock.now(), failed=fate)
+            made = Generation(generation_id, request.client_request_id, api.clock.at, failed=fate)
             api.generations[generation_id] = made
         await self.crash.step()  # accepted, and the answer never read
         return _evidence(word, generation_id)
@@ -170,18 +176,26 @@ class Provider:
         await self.crash.step()
         from kling_render.ports import LogUnavailable
 
-        if not self.api.log_works:
+        self.api.log_reads -= 1
+        if not self.api.log_works or self.api.log_reads < 0:
             raise LogUnavailable("503")
         rows = [_row(g) for g in self.api.generations.values() if self._listed(g)]
         return [row for row in reversed(rows) if start <= row.created <= end]
 
     def _listed(self, generation: Generation) -> bool:
         ended = self.api.has_ended(generation)
-        late = self.api.clock.now() - generation.made < self.api.log_lag_s
+        late = self.api.clock.at - generation.made < self.api.log_lag_s
         return (ended or self.api.lists_running) and not late
 
+    async def balance(self) -> int | None:
+        await self.crash.step()
+        return self.api.balance
+
     def server_ahead_s(self) -> float:
-        return 0.0
+        return self.ahead
+
+    async def know_time(self) -> None:
+        self.ahead = -self.api.clock.off
 
 
 def _row(generation: Generation) -> LogRow:

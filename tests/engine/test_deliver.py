@@ -46,6 +46,9 @@ class Ports:
     clock: Clock
     publisher: Quiet
 
+    def now(self) -> float:
+        return self.clock.now()
+
 
 def _fetched(ledger: LedgerTransaction) -> Attempt:
     ledger.reserve(attempt(1), ())

@@ -48,15 +48,75 @@ def test_a_doubt_is_adopted_within_the_run(bench: Bench, word: str) -> None:
 
 
 def test_a_doubt_without_a_log_stays_and_holds_nobody_up(bench: Bench) -> None:
-    """Exit 4, the others are done, the hold stays."""
-    bench.api.script, bench.api.log_works = ["lost"], False
+    """Exit 4, the others are done, the hold stays, and the user is asked until the log can tell."""
+    bench.api.script, bench.api.log_reads = ["lost"], 1
     report = _ended(bench.run(ALL))
-    assert (report.exit_code, len(report.doubts)) == (4, 1)
-    assert [a.state for a in bench.attempts()].count(State.DONE) == 2
+    assert (report.exit_code, report.doubts) == (4, {})
+    assert [job.state for job in report.jobs.values()].count(JobState.NEEDS_USER) == 1
+    assert sorted(a.state for a in bench.attempts()) == [State.DONE, State.DONE, State.NEEDS_USER]
     assert _ended(bench.run(ALL)).submits == 0
-    bench.api.log_works = True
+    bench.api.log_reads = 9
     assert _ended(bench.run(ALL)).exit_code == 0
     bench.sound(ALL)
+
+
+def test_a_question_becomes_a_matter_of_waiting_when_the_log_can_be_read_again(bench: Bench) -> None:
+    """Nobody needs to answer what time answers."""
+    bench.api.script, bench.api.log_reads = ["drop"], 1
+    bench.run([FOX])
+    bench.api.log_reads = 9
+    report = _ended(bench.run([FOX]))
+    assert (report.exit_code, len(report.doubts)) == (4, 1)
+    assert [a.state for a in bench.attempts()] == [State.IN_DOUBT]
+
+
+def test_nothing_new_is_paid_while_the_log_cannot_be_read(bench: Bench) -> None:
+    """Exit 4 with one message; what runs is finished; the user's word lets it pay all the same."""
+    bench.run([FOX], Options(detach=True))
+    bench.api.log_works = False
+    report = _ended(bench.run(ALL))
+    assert (report.exit_code, report.submits, list(report.stops)) == (4, 0, [Stop.UNREAD_LOG])
+    assert FOX.targets[0].output in bench.files
+    assert _ended(bench.run(ALL, Options(without_log=True))).exit_code == 0
+    bench.sound(ALL)
+
+
+def test_a_balance_that_covers_nothing_stops_before_the_first_submit(bench: Bench) -> None:
+    """Exit 6; with money again no flag is needed; a balance for some of the jobs stops nothing."""
+    bench.api.balance = 99
+    report = _ended(bench.run(ALL))
+    assert (report.exit_code, bench.api.submits, list(report.stops)) == (6, [], [Stop.ACCOUNT])
+    bench.api.balance = 150
+    assert _ended(bench.run(ALL)).exit_code == 0
+    bench.sound(ALL)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_clock_that_jumps_decides_nothing_about_money(bench: Bench, years: int) -> None:
+    """Absence is believed by the server's time, and a lost answer is found over the server's window."""
+    bench.api.script = ["drop", "lost"]
+    bench.clock.off = years * 3.2e7
+    bench.run([FOX, CAT])
+    bench.clock.off = -years * 3.2e7
+    for _ in range(4):
+        bench.run([FOX, CAT])
+        bench.clock.at += 301
+    assert len(bench.api.submits) == 2
+    assert sorted(a.state for a in bench.attempts()) == [State.DONE, State.IN_DOUBT]
+
+
+def test_a_doubt_about_a_second_attempt_is_looked_up_in_the_same_run(bench: Bench) -> None:
+    """The first never arrived, as the log proved; the answer to the second is lost."""
+    bench.api.script = ["drop", "lost", "ok"]
+    bench.run([FOX])
+    bench.run([CAT])
+    for _ in range(3):
+        bench.clock.at += 1800
+        bench.run([OWL])
+    bench.api.script = ["lost"]
+    bench.clock.at += 86_400
+    assert _ended(bench.run([FOX])).exit_code == 0
+    assert bench.api.script == []
 
 
 def test_absence_takes_its_time_and_then_one_new_attempt(bench: Bench) -> None:
@@ -131,10 +191,10 @@ def test_an_unknown_price_under_a_cap_sends_nothing(bench: Bench) -> None:
 
 def test_a_hold_in_doubt_counts_against_the_cap(bench: Bench) -> None:
     """Perhaps paid is as good as paid."""
-    bench.api.script, bench.api.log_works = ["lost"], False
+    bench.api.script, bench.api.log_reads = ["lost"], 1
     caps = (Cap(name="total", limit=150, project_folder=str(FOLDER)),)
     bench.run([FOX], Options(caps=caps))
-    report = _ended(bench.run([FOX, CAT], Options(caps=caps)))
+    report = _ended(bench.run([FOX, CAT], Options(caps=caps, without_log=True)))
     assert len(bench.api.submits) == 1
     assert Stop.BUDGET in report.stops
 

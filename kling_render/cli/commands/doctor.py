@@ -100,7 +100,7 @@ async def _account(settings: Settings) -> list[Finding]:
     options: dict[str, Any] = {"namespace": settings.namespace, "account": "", "clock": SystemClock()}
     async with AimlApi(base_url=settings.base_url, key=key.reveal(), **options) as api:
         try:
-            answer = await api.balance()
+            answer = await api.billing()
         except (LogUnavailable, KlingRenderError) as error:
             help_ = "check the key, the network, and AIMLAPI_BASE_URL"
             return [*found, Finding("account", "problem", f"{settings.base_url}: {error}", help_, 6)]

@@ -16,7 +16,7 @@ from kling_render import __version__
 from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
 from kling_render.lifecycle.classify import api_message, retry_after_s
 from kling_render.lifecycle.requests import SubmitRequest
-from kling_render.ports import Clock, Fetched, LogUnavailable
+from kling_render.ports import Clock, Fetched, LogRefused, LogUnavailable
 from kling_render.providers.aimlapi import vocabulary as v
 from kling_render.providers.aimlapi.body import InputChanged, SubmitBody
 from kling_render.providers.aimlapi.fetch import fetch
@@ -34,6 +34,8 @@ _FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _QUICK_POLLS = 8
 _FETCHES = 16
 """Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
+_DRIFT_S = 30.0
+"""Wall clock and monotonic clock this far apart: the machine slept, or its clock was set."""
 
 
 class AimlApi:
@@ -53,6 +55,8 @@ class AimlApi:
         self._base = base_url.rstrip("/")
         self._clock = clock
         self._ahead = 0.0
+        #: Wall clock and monotonic clock when the server last told its time.
+        self._seen_at: tuple[float, float] | None = None
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log signed links
         authorization = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
         tls = ssl.create_default_context()  # one for all clients: reading the certificates takes long
@@ -171,9 +175,28 @@ class AimlApi:
                 return
             offset += len(page)
 
-    async def balance(self) -> dict[str, Any]:
+    async def balance(self) -> int | None:
+        """See `ports.PaidProvider.balance`."""
+        return v.balance_credits(await self.billing())
+
+    async def billing(self) -> dict[str, Any]:
         """`current_balance` and `currency` of the account. Raises LogUnavailable when it cannot be read."""
-        return await self._json(v.BILLING, {}, "the balance")
+        return await self._json(v.BILLING, {}, "the account's balance")
+
+    async def know_time(self) -> None:
+        """See `ports.PaidProvider.know_time`."""
+        if self._seen_at is None or abs(self._drift_s()) > _DRIFT_S:
+            await self._json(v.BILLING, {}, "the server's time")
+            self._seen_at = self._seen_at or self._now()  # a server that does not tell the time
+
+    def _drift_s(self) -> float:
+        """How far wall clock and monotonic clock went apart since the server last told its time."""
+        assert self._seen_at is not None
+        (wall, ticks), (wall_then, ticks_then) = self._now(), self._seen_at
+        return (wall - wall_then) - (ticks - ticks_then)
+
+    def _now(self) -> tuple[float, float]:
+        return self._clock.now(), self._clock.monotonic()
 
     async def _json(self, path: str, query: dict[str, Any], what: str) -> dict[str, Any]:
         try:
@@ -181,6 +204,8 @@ class AimlApi:
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
             raise LogUnavailable(f"{what} cannot be read: {type(error).__name__}") from error
         body = v.json_object(text)
+        if status in (401, 402, 403):
+            raise LogRefused(f"{api_message(body) or 'the account is refused'} (HTTP {status})")
         if status != 200 or body is None:
             raise LogUnavailable(f"{what} cannot be read: {api_message(body) or f'HTTP {status}'}")
         return body
@@ -197,9 +222,11 @@ class AimlApi:
 
     def _note_date(self, headers: httpx.Headers) -> None:
         try:
-            self._ahead = parsedate_to_datetime(headers["date"]).timestamp() - self._clock.now()
+            server = parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, ValueError):
             return
+        self._seen_at = self._now()
+        self._ahead = server - self._seen_at[0]
 
 
 class _Seen:

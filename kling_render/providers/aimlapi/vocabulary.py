@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 from kling_render.lifecycle.answers import LogRow, PollAnswer
-from kling_render.lifecycle.records import credits_of
+from kling_render.lifecycle.records import CREDITS_PER_USD, credits_of
 from kling_render.lifecycle.requests import SubmitRequest
 
 GENERATIONS = "/v2/video/generations"
@@ -63,6 +63,17 @@ def used_credits(body: Mapping[str, Any]) -> int | None:
     if credits_used is not None:
         return int(credits_used.to_integral_value(rounding=ROUND_CEILING))
     return credits_of(usd) if usd is not None else None
+
+
+def balance_credits(body: Mapping[str, Any]) -> int | None:
+    """Whole credits of a `billing` answer, rounded down; None when it names no amount in USD."""
+    amount = body.get("current_balance")
+    if body.get("currency", "USD") != "USD" or isinstance(amount, bool) or not isinstance(amount, int | str | Decimal):
+        return None
+    try:
+        return int(Decimal(amount) * CREDITS_PER_USD)
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
 
 
 def log_row(row: Mapping[str, Any]) -> LogRow:
