@@ -117,15 +117,19 @@ OPEN = frozenset(
     }
 )
 
-#: States whose hold still counts against a budget: the charge is possible but not known.
+#: States whose hold counts against a budget for as long as no charge is known.
 HOLDING = frozenset(
     {
         State.RESERVED,
         State.INTENT,
         State.ACCEPTED,
         State.STALLED,
+        State.READY,
+        State.FETCHED,
+        State.DONE,
         State.IN_DOUBT,
         State.NEEDS_USER,
+        State.PAID_LOST,
         State.ABANDONED,
     }
 )
@@ -140,13 +144,13 @@ class IllegalTransition(Exception):
         self.event = event
 
 
-def step(state: State, event: Event) -> State:
-    """The state after `event`.
+def step(state: State, event: Event, transitions: Mapping[tuple[State, Event], State] = TRANSITIONS) -> State:
+    """The state after `event`; another table is for the proof that a wrong one is noticed.
 
     Raises:
         IllegalTransition: the table does not allow it; the state is unchanged.
     """
     try:
-        return TRANSITIONS[state, event]
+        return transitions[state, event]
     except KeyError:
         raise IllegalTransition(state, event) from None

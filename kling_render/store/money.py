@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 
 from kling_render.lifecycle.records import Attempt, Cap, OverBudget
-from kling_render.lifecycle.states import OPEN, SPENT_NOTHING, State
+from kling_render.lifecycle.states import HOLDING, OPEN, State
 from kling_render.store.rows import Spent
 
 DOUBTFUL = frozenset({State.IN_DOUBT, State.NEEDS_USER, State.ABANDONED})
@@ -21,7 +21,7 @@ def _listed(states: frozenset[State]) -> str:
 
 _SUM = f"""
 SELECT COALESCE(SUM(charge), 0),
-       COALESCE(SUM(CASE WHEN charge IS NULL AND state NOT IN ({_listed(SPENT_NOTHING)}) THEN hold END), 0),
+       COALESCE(SUM(CASE WHEN charge IS NULL AND state IN ({_listed(HOLDING)}) THEN hold END), 0),
        COALESCE(SUM(CASE WHEN charge IS NULL AND state IN ({_listed(DOUBTFUL)}) THEN hold END), 0),
        COALESCE(SUM(charge IS NULL AND hold IS NULL AND state IN ({_listed(OPEN)})), 0)
 FROM attempts WHERE namespace = ?"""  # noqa: S608 - the names of our own states
