@@ -108,6 +108,14 @@ def publish_move(temporary: Path, target: Path, *, mode: int, fs: FileSystem = R
         fs.fsync_folder(goal)
 
 
+def move(source: Path, target: Path, *, fs: FileSystem = REAL) -> None:
+    """Rename a file to another folder of the same file system, durably; a file in the target's place is replaced."""
+    with fs.folder(source.parent) as origin, fs.folder(target.parent) as goal:
+        fs.replace(origin, source.name, goal, target.name)
+        fs.fsync_folder(goal)
+        fs.fsync_folder(origin)
+
+
 def write_all(fd: int, data: bytes, *, fs: FileSystem = REAL) -> None:
     """Write every byte."""
     rest = memoryview(data)

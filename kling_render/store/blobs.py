@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kling_render.disk.filesystem import REAL, FileSystem
-from kling_render.disk.publish import make_folders, publish_move
+from kling_render.disk.publish import make_folders, move, publish_move
 from kling_render.store import faults
 from kling_render.store.hashing import sha256_of
 from kling_render.store.layout import Layout
@@ -63,26 +63,30 @@ class DiskBlobs:
         return target
 
     def verified(self, sha256: str) -> Path | None:
-        """The blob's path after its bytes were checked against the name; damaged bytes go to quarantine."""
+        """The blob's path after its bytes were checked against the name; damaged bytes go to quarantine.
+
+        Bytes that `gc` took to the trash are brought back: what is wanted is no garbage.
+        """
         path = self.path(sha256)
         try:
             if sha256_of(path) == sha256:
                 return path
         except FileNotFoundError:
-            return None
+            return self._from_trash(sha256)
         except PermissionError as fault:
             raise faults.of_os(fault, "read a result of the store", path) from fault
         except OSError:
             pass  # unreadable is as bad as wrong
         self._quarantine(path)
-        return None
+        return self._from_trash(sha256)
 
     def everything(self) -> Iterator[tuple[str, int]]:
         """Name and size of every blob, sorted by name."""
         for folder in sorted(self._layout.blobs.glob("[0-9a-f][0-9a-f]")):
             for path in sorted(folder.iterdir()):
                 if _NAME.fullmatch(path.name):
-                    yield path.name, path.stat().st_size
+                    with contextlib.suppress(FileNotFoundError):  # another process has just quarantined it
+                        yield path.name, path.stat().st_size
 
     def sweep(self, is_alive: Callable[[str], bool]) -> list[str]:
         """Remove temporary files whose process is dead; returns their names, sorted."""
@@ -95,6 +99,16 @@ class DiskBlobs:
                     gone.append(path.name)
         return gone
 
+    def _from_trash(self, sha256: str) -> Path | None:
+        target = self.path(sha256)
+        for lying in sorted(self._layout.trash.glob(f"*/{self._layout.blobs.name}/{sha256}"), reverse=True):
+            with contextlib.suppress(OSError):
+                if sha256_of(lying) == sha256:
+                    make_folders(target.parent, mode=0o700, fs=self._fs)
+                    move(lying, target, fs=self._fs)
+                    return target
+        return None
+
     def _quarantine(self, path: Path) -> None:
         target = self._layout.quarantine / path.name
         number = 1
@@ -103,10 +117,7 @@ class DiskBlobs:
             target = self._layout.quarantine / f"{path.name}.{number}"
         try:
             make_folders(target.parent, mode=0o700, fs=self._fs)
-            with self._fs.folder(path.parent) as origin, self._fs.folder(target.parent) as goal:
-                self._fs.replace(origin, path.name, goal, target.name)
-                self._fs.fsync_folder(goal)
-                self._fs.fsync_folder(origin)
+            move(path, target, fs=self._fs)
         except FileNotFoundError:
             return  # another process was faster
         except OSError as fault:

@@ -62,12 +62,22 @@ class Layout:
         """Copies of the ledger, taken before each migration."""
         return self.root / "backups"
 
+    @property
+    def trash(self) -> Path:
+        """What `gc` took away and can bring back: a folder per time, with its journal."""
+        return self.root / "trash"
+
+    @property
+    def exclusive(self) -> Path:
+        """Locked while one process has the whole store to itself."""
+        return self.root / ".kling-render-exclusive.lock"
+
     def folders(self) -> tuple[Path, ...]:
         """Every folder a store has from its beginning."""
         return (self.blobs, self.quarantine, self.tmp, self.owners, self.spool)
 
     def is_ours(self, name: str) -> bool:
         """Whether an entry of the root may stand in a store."""
-        known = (*self.folders(), self.backups, self.marker, self.ledger, self.cache)
+        known = (*self.folders(), self.backups, self.trash, self.marker, self.ledger, self.cache)
         names = {path.name for path in known}
         return name in names or name.startswith((self.ledger.name, self.cache.name, ".kling-render-"))

@@ -20,6 +20,7 @@ from kling_render.store import faults, owners
 from kling_render.store.blobs import DiskBlobs
 from kling_render.store.cache import Cache
 from kling_render.store.digests import StatDigests
+from kling_render.store.exclusive import refuse_if_taken
 from kling_render.store.layout import FORMAT, MARKER_TEXT, Layout
 from kling_render.store.ledger import BUSY_TIMEOUT_S, SqliteLedger, connect, create_schema, version_of
 from kling_render.store.migrations import MIGRATIONS, Migration
@@ -89,6 +90,11 @@ class Store:
     def register(self, token: str) -> owners.Owner:
         """Take a token for this process, clean up behind dead ones, and name temporary files after it."""
         owner = owners.register(self.layout.owners, token, fs=self.fs)
+        try:
+            refuse_if_taken(self.layout)
+        except StoreFault:
+            owner.release()
+            raise
         self.blobs.owner = token
         self.blobs.sweep(self.is_alive)
         owners.clean(self.layout.owners, keep=(token,), fs=self.fs)
@@ -97,6 +103,10 @@ class Store:
     def is_alive(self, token: str) -> bool:
         """Whether the process that took the token still runs."""
         return owners.is_alive(self.layout.owners, token)
+
+    def process_of(self, token: str) -> int | None:
+        """The process id behind a token, for messages; None when it is not known."""
+        return owners.process_of(self.layout.owners, token)
 
     def spool(self, token: str) -> Spool:
         """The slots of this process; see `store.spool`."""
@@ -216,11 +226,11 @@ def _bring_to(
         create_schema(ledger)
         found = version_of(ledger)
     if found < version:
-        _back_up(ledger, layout, found, fs)
-        _migrate(ledger, version, migrations)
+        back_up(ledger, layout, found, fs)
+        migrate(ledger, version, migrations)
 
 
-def _back_up(ledger: SqliteLedger, layout: Layout, found: int, fs: FileSystem) -> None:
+def back_up(ledger: SqliteLedger, layout: Layout, found: int, fs: FileSystem) -> None:
     """Copy the ledger to `backups/` and check the copy, before anything is changed."""
     try:
         make_folders(layout.backups, mode=0o700, fs=fs)
@@ -247,7 +257,7 @@ def _back_up(ledger: SqliteLedger, layout: Layout, found: int, fs: FileSystem) -
         raise faults.of_os(fault, "back the ledger up before its migration", layout.backups) from fault
 
 
-def _migrate(ledger: SqliteLedger, version: int, migrations: Mapping[int, Migration]) -> None:
+def migrate(ledger: SqliteLedger, version: int, migrations: Mapping[int, Migration]) -> None:
     """Take every step in one transaction; another process may have been faster."""
     with ledger.writing():
         found = int(ledger.connection.execute("PRAGMA user_version").fetchone()[0])

@@ -92,6 +92,23 @@ def is_alive(folder: Path, token: str) -> bool:
         os.close(fd)
 
 
+def process_of(folder: Path, token: str) -> int | None:
+    """The process id that an owner wrote down, to be shown; None when it is not known. It decides nothing."""
+    if not _TOKEN.fullmatch(token):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return int((folder / token).read_bytes().split()[-1])
+    return None
+
+
+def living(folder: Path, *, keep: Collection[str] = ()) -> list[str]:
+    """The tokens of every process that runs, except `keep`; sorted."""
+    with contextlib.suppress(FileNotFoundError):
+        names = sorted(path.name for path in folder.iterdir() if path.name not in keep)
+        return [name for name in names if is_alive(folder, name)]
+    return []
+
+
 def clean(folder: Path, *, keep: Collection[str] = (), fs: FileSystem = REAL) -> list[str]:
     """Remove the files of dead owners, except `keep`; returns their tokens, sorted."""
     dead = []
