@@ -97,6 +97,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.NEEDS_USER, Event.PROVE_ABSENT): State.ABSENT,
         (State.NEEDS_USER, Event.WAIT): State.IN_DOUBT,
         (State.NEEDS_USER, Event.ABANDON): State.ABANDONED,
+        (State.ABANDONED, Event.ACCEPT): State.ACCEPTED,  # found after all, and nothing else lives for its fingerprint
     }
 )
 

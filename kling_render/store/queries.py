@@ -52,13 +52,13 @@ class LedgerQueries:
         return {attempt.fingerprint: attempt for attempt in self.attempts(namespace)}
 
     def unsettled(self, namespace: str) -> Mapping[str, Attempt]:
-        """`latest` without the attempts that ended well: done, and the result is there. They are most of them."""
+        """`latest` without what ended well (done, and the result is there: most of them) and what was set aside."""
         found = self._many(
             "namespace = ? "
             "AND NOT (state = ? AND EXISTS (SELECT 1 FROM results AS r "
             "WHERE r.namespace = attempts.namespace AND r.fingerprint = attempts.fingerprint)) "
-            "AND seq = (SELECT MAX(seq) FROM attempts AS a "
-            "WHERE a.namespace = attempts.namespace AND a.fingerprint = attempts.fingerprint)",
+            "AND set_aside_at IS NULL AND seq = (SELECT MAX(seq) FROM attempts AS a WHERE a.set_aside_at IS NULL "
+            "AND a.namespace = attempts.namespace AND a.fingerprint = attempts.fingerprint)",
             namespace,
             State.DONE.value,
         )

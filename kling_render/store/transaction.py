@@ -214,6 +214,9 @@ class SqliteTransaction(LedgerQueries):
             self._put_result(after, at)
         elif event is Event.LOSE:
             self._connection.execute("DELETE FROM results WHERE attempt = ?", (after.id,))
+        elif event is Event.ACCEPT:  # found after all: what was set aside counts again
+            text = "UPDATE attempts SET set_aside_at = NULL, acknowledged_at = NULL WHERE id = ?"
+            self._connection.execute(text, (after.id,))
 
     def _put_result(self, attempt: Attempt, at: float) -> None:
         """Write the attempt's result, and carry fresh bytes to fingerprints that were kept from it."""

@@ -41,9 +41,10 @@ def test_every_pair_is_in_the_table_or_refused(state: State, event: Event) -> No
 
 def test_ends_lead_nowhere() -> None:
     """Only the states named here are final; `done` leads back to `ready` alone, when stored bytes were damaged."""
-    assert {state for state in State if not any(start is state for start, _ in TRANSITIONS)} == TERMINAL
+    final = {state for state in State if not any(start is state for start, _ in TRANSITIONS)}
+    assert final == TERMINAL - {State.ABANDONED}
     assert {event for start, event in TRANSITIONS if start is State.DONE} == {Event.REFETCH}
-    for refused in FREE:  # only the account's log can contradict a refusal or a proof of absence
+    for refused in {*FREE, State.ABANDONED}:  # only what is found after all contradicts a refusal, a proof, a farewell
         assert {event for start, event in TRANSITIONS if start is refused} == {Event.ACCEPT}
 
 

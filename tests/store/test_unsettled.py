@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from kling_render.lifecycle.states import Event
+from kling_render.lifecycle.records import Reserved, Taken
+from kling_render.lifecycle.states import Event, State
 from kling_render.store.opening import Store
 from tests.store.support import NAMESPACE, attempt
 
@@ -47,6 +49,20 @@ def test_an_earlier_failure_does_not_stand_in_for_the_newest_attempt(tmp_path: P
         walk(store, 2, *TO_FETCHED, Event.PUBLISH, fingerprint=same)
         with store.ledger.reading() as ledger:
             assert not ledger.unsettled(NAMESPACE)
+
+
+def test_what_was_set_aside_decides_nothing_until_it_is_found_after_all(tmp_path: Path) -> None:
+    """The user's word frees the fingerprint; the account's log may still find the result before it is paid again."""
+    with Store.open(tmp_path / "store") as store:
+        walk(store, 1, Event.SEND, Event.DOUBT, Event.ASK, Event.ABANDON)
+        with store.ledger.writing() as ledger:
+            ledger.set_aside("A00001", 5.0, by="ada@desk")
+            assert not ledger.unsettled(NAMESPACE)
+            found = replace(ledger.attempt("A00001") or attempt(1), state=State.ACCEPTED, generation_id="gen-1")
+            assert isinstance(ledger.adopt(found, 6.0), Reserved)
+            assert set(ledger.unsettled(NAMESPACE)) == {found.fingerprint}
+            again = ledger.reserve(attempt(2, fingerprint=found.fingerprint), ())
+            assert isinstance(again, Taken)
 
 
 def test_the_newest_manifest_of_a_job_is_found(tmp_path: Path) -> None:
