@@ -37,7 +37,10 @@ def new_attempt(world: World, work: Work, *, attempt_id: str, client_request_id:
 
 
 def work_of(attempt: Attempt) -> Work:
-    """The work that an attempt itself describes: enough to finish and publish it without the shot list."""
+    """The work that an attempt itself describes: enough to finish and publish it without the shot list.
+
+    One that no job is known for is only kept in the store.
+    """
     output, final = Path(attempt.output), Path(attempt.final)
     take = attempt.job.rpartition("/t")[2]
     target = Target(
@@ -52,7 +55,7 @@ def work_of(attempt: Attempt) -> Work:
     return Work(
         key=attempt.fingerprint,
         manifest=attempt.manifest,
-        targets=(target,),
+        targets=() if attempt.is_unattached else (target,),
         model=attempt.model,
         duration_s=attempt.duration_s,
     )

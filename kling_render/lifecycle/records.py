@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from kling_render.lifecycle.states import State
+from kling_render.lifecycle.states import SPENT_NOTHING, State
 
 CREDITS_PER_USD = 2_000_000
 """Stated by the vendor: 2,000,000 credits are 1 USD."""
@@ -71,6 +71,19 @@ class Attempt:
     accepted_at: float | None = None
     ready_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def is_unattached(self) -> bool:
+        """Whether no job is known for it: the account's log named a prefix that nothing in the store matches.
+
+        Its fingerprint is `<prefix>:<attempt id>`, so that several of one prefix may live side by side.
+        """
+        return not self.folder and not self.manifest
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it may have been charged."""
+        return self.state not in SPENT_NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

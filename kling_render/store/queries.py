@@ -87,6 +87,15 @@ class LedgerQueries:
         """The newest attempt that holds a generation id."""
         return self._one("namespace = ? AND generation_id = ?", namespace, generation_id)
 
+    def of_prefix(self, namespace: str, prefix: str) -> list[Attempt]:
+        """Every attempt whose fingerprint begins with these hex digits, oldest first; unattached ones too."""
+        return self._many("namespace = ? AND fingerprint >= ? AND fingerprint < ?", namespace, prefix, prefix + "g")
+
+    def unattached(self, namespace: str) -> list[Attempt]:
+        """Paid generations that no job is known for, oldest first; see `Attempt.is_unattached`."""
+        found = self._many("namespace = ? AND folder = '' AND manifest = ''", namespace)
+        return [attempt for attempt in found if attempt.is_paid]
+
     def known_generations(self, namespace: str) -> Mapping[str, str]:
         """Generation id → attempt id, of everything the store holds."""
         return dict(
@@ -134,9 +143,7 @@ class LedgerQueries:
         """Whether it was ever learnt."""
         return self._connection.execute("SELECT 1 FROM facts WHERE fact = ?", (fact,)).fetchone() is not None
 
-    # -- inside --------------------------------------------------------------------------------------------
-
-    def _standing(self, namespace: str, fingerprint: str) -> Attempt | None:
+    def standing(self, namespace: str, fingerprint: str) -> Attempt | None:
         """The attempt that holds a fingerprint: live, or the source of its result."""
         spent_nothing = [state.value for state in SPENT_NOTHING]
         live = self._one(
@@ -150,6 +157,8 @@ class LedgerQueries:
             return live
         result = self.result(namespace, fingerprint)
         return None if result is None else self.attempt(result.attempt)
+
+    # -- inside --------------------------------------------------------------------------------------------
 
     def _known(self, attempt_id: str) -> Attempt:
         attempt = self.attempt(attempt_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kling_render.lifecycle.identity import PREFIX_LENGTH
 from kling_render.lifecycle.reconcile import LogRead
 from kling_render.lifecycle.records import Attempt, Cap, OverBudget, Reserved, Result, Taken
 from kling_render.lifecycle.states import SPENT_NOTHING, Event, IllegalTransition, State, step
@@ -20,6 +21,19 @@ _ENTERED_AT = {
     Event.ACCEPT: "accepted_at",
     Event.COMPLETE: "ready_at",
 }
+#: What an attempt takes over from the job that it is attached to.
+_OF_THE_JOB = (
+    "fingerprint",
+    "job",
+    "project",
+    "folder",
+    "output",
+    "final",
+    "root",
+    "manifest",
+    "model",
+    "duration_s",
+)
 #: Facts that the history does not repeat: long, or a signed link.
 _NOT_REPEATED = frozenset({"raw_answer", "result_url"})
 
@@ -42,7 +56,7 @@ class SqliteTransaction(LedgerQueries):
         if new.state is not State.RESERVED:
             raise ValueError(f"an attempt is reserved in state 'reserved', not '{new.state}'")
         new = rows.storable(new)
-        standing = self._standing(new.namespace, new.fingerprint)
+        standing = self.standing(new.namespace, new.fingerprint) or self.attach(new, new.reserved_at)
         if standing is not None:
             return Taken(attempt=standing)
         refusal = self._sums.without_room(new, tuple(caps))
@@ -60,7 +74,7 @@ class SqliteTransaction(LedgerQueries):
         if found.state in SPENT_NOTHING or found.state is State.RESERVED:
             raise ValueError(f"nothing was paid in state '{found.state}'")
         found = rows.storable(found)
-        standing = self._standing(found.namespace, found.fingerprint)
+        standing = self.standing(found.namespace, found.fingerprint)
         if standing is not None:
             return Taken(attempt=standing)
         if self.attempt(found.id) is not None:
@@ -70,6 +84,29 @@ class SqliteTransaction(LedgerQueries):
         if found.state in {State.FETCHED, State.DONE}:
             self._put_result(found, at)
         return Reserved(attempt=found)
+
+    def attach(self, wanted: Attempt, at: float, **detail: Any) -> Attempt | None:
+        """Give a paid generation that no job was known for to this job; None when the store holds none for it.
+
+        Such a generation carries the first 32 hex of its fingerprint only, which is all that the account's log names.
+        `wanted` describes the job: its full fingerprint, manifest and paths. A fingerprint that is held already gets
+        nothing: a second payment for it stays where it is.
+        """
+        if self.standing(wanted.namespace, wanted.fingerprint) is not None:
+            return None
+        prefix = wanted.fingerprint[:PREFIX_LENGTH]
+        found = next((a for a in self.of_prefix(wanted.namespace, prefix) if a.is_unattached and a.is_paid), None)
+        if found is None:
+            return None
+        known = {name: getattr(wanted, name) for name in _OF_THE_JOB}
+        attached = replace(found, **known, hold=wanted.hold if found.hold is None else found.hold)
+        self._update(found, rows.storable(attached))
+        self._connection.execute(
+            "UPDATE results SET fingerprint = ? WHERE namespace = ? AND fingerprint = ?",
+            (attached.fingerprint, found.namespace, found.fingerprint),
+        )
+        self._note(found.id, at, "attach", found.state, {"job": wanted.job, **detail})
+        return attached
 
     def _accept_after_all(self, found: Attempt, at: float) -> Attempt:
         """An attempt of our own that was taken for refused or absent, and that the account's log lists as paid."""

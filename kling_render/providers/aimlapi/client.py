@@ -14,6 +14,7 @@ import httpx
 
 from kling_render import __version__
 from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
+from kling_render.lifecycle.books import Booking
 from kling_render.lifecycle.classify import api_message, retry_after_s
 from kling_render.lifecycle.requests import SubmitRequest
 from kling_render.ports import Clock, Fetched, LogRefused, LogUnavailable
@@ -34,6 +35,8 @@ _FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _QUICK_POLLS = 8
 _FETCHES = 16
 """Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
+_PAGES = 2_000
+"""Pages of charges that are read at most: 200,000 charges."""
 _DRIFT_S = 30.0
 """Wall clock and monotonic clock this far apart: the machine slept, or its clock was set."""
 
@@ -174,6 +177,30 @@ class AimlApi:
             if not more or not page:
                 return
             offset += len(page)
+
+    async def transactions(self, start: float, end: float) -> list[Booking]:
+        """Every charge for the use of a model between two times (seconds since the epoch, server time), newest first.
+
+        Raises:
+            LogUnavailable: they could not be read completely.
+        """
+        query: dict[str, Any] = {"from": v.iso(start), "to": v.iso(end), "limit": v.LOG_PAGE}
+        query |= {"direction": "CHARGE", "type": "MODEL_USAGE"}
+        found: list[Booking] = []
+        seen: set[str] = set()
+        while True:
+            body = await self._json(v.TRANSACTIONS, query, "the account's charges")
+            try:
+                found += [v.booking(row) for row in body["data"]]
+                more, cursor = bool(body["pagination"]["has_more"]), body["pagination"].get("next_cursor")
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise LogUnavailable(f"the account's charges have an unknown form: {error}") from error
+            if not more:
+                return found
+            if not isinstance(cursor, str) or cursor in seen or len(seen) >= _PAGES:
+                raise LogUnavailable("the account's charges cannot be read to their end; ask for fewer days")
+            seen.add(cursor)
+            query["cursor"] = cursor  # verbatim: no other form is accepted
 
     async def balance(self) -> int | None:
         """See `ports.PaidProvider.balance`."""

@@ -9,12 +9,14 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 from kling_render.lifecycle.answers import LogRow, PollAnswer
+from kling_render.lifecycle.books import Booking
 from kling_render.lifecycle.records import CREDITS_PER_USD, credits_of
 from kling_render.lifecycle.requests import SubmitRequest
 
 GENERATIONS = "/v2/video/generations"
 LOGS = "/v2/logs"
 BILLING = "/v2/billing"
+TRANSACTIONS = "/v2/billing/transactions"
 MODELS = "/v1/models"
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 INFERENCE_ID = "x-inference-id"
@@ -61,7 +63,7 @@ def used_credits(body: Mapping[str, Any]) -> int | None:
     usage = _object(_object(body.get("meta")).get("usage"))
     credits_used, usd = _decimal(usage.get("credits_used")), _decimal(usage.get("usd_spent"))
     if credits_used is not None:
-        return int(credits_used.to_integral_value(rounding=ROUND_CEILING))
+        return _whole(credits_used)
     return credits_of(usd) if usd is not None else None
 
 
@@ -89,6 +91,21 @@ def log_row(row: Mapping[str, Any]) -> LogRow:
     )
 
 
+def booking(row: Mapping[str, Any]) -> Booking:
+    """One charge of the account's ledger. Raises ValueError or KeyError when it is none."""
+    amount = _object(row.get("amount"))
+    credits_, usd = _decimal(amount.get("credits")), _decimal(amount.get("usd"))
+    if credits_ is None and usd is None:
+        raise ValueError("a charge without an amount")
+    reference, model = row.get("reference_id"), row.get("model")
+    return Booking(
+        reference_id=reference if isinstance(reference, str) else None,
+        at=timestamp(str(row["created_at"])),
+        credits=_whole(credits_) if credits_ is not None else credits_of(usd or Decimal(0)),
+        model=model if isinstance(model, str) else "",
+    )
+
+
 def timestamp(text: str) -> float:
     """Seconds since the epoch of an ISO-8601 time; without an offset it is UTC."""
     moment = datetime.fromisoformat(text)
@@ -111,6 +128,10 @@ def json_object(data: bytes | str) -> dict[str, Any] | None:
 
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _whole(credits_: Decimal) -> int:
+    return int(credits_.to_integral_value(rounding=ROUND_CEILING))
 
 
 def _decimal(value: object) -> Decimal | None:
