@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import click
 
+from kling_render.cli.diagnostics import escaped
 from kling_render.config import Settings
 from kling_render.errors import SpendingRefused
 from kling_render.planning.records import Plan
@@ -40,6 +41,14 @@ def ask(plan: Plan, settings: Settings, budget: Budget, *, yes: bool, max_usd: D
         help="add --max-usd N, or set a budget in the shot list or your settings",
         code="no-cap",
     )
+
+
+def agrees_without_log(why: str) -> bool:
+    """Whether the user, where there is one, pays although nobody knows what the account paid for elsewhere."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    click.echo(f"\n{escaped(why)}.", err=True)
+    return click.confirm("Send it all the same? It may be paid for a second time", default=False, err=True)
 
 
 def has_cap(settings: Settings, budget: Budget, max_usd: Decimal | None) -> bool:

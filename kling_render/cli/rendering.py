@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from kling_render.cli.commands.plan import show_plan
-from kling_render.cli.consent import ask
+from kling_render.cli.consent import agrees_without_log, ask
 from kling_render.cli.driving import Limit, Several, drive
 from kling_render.cli.invocation import Invocation
 from kling_render.cli.summary import completed, run_document, run_text
 from kling_render.config import Settings, require_key
-from kling_render.engine.work import Options
+from kling_render.engine.work import Options, Stop
 from kling_render.lifecycle.records import Cap, usd_of
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
@@ -50,6 +50,12 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         options = _options(session, settings, given)
         limit = _limit(session, options("").caps)
         report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
+        if Stop.UNREAD_LOG in report.stops and agrees_without_log(report.stops[Stop.UNREAD_LOG]):
+            given["without_log"], before = True, report
+            now = workspace.plan(project, planned.inspection, digests, select, lookup=False, again=again)
+            session = Session(workspace, now, digests, Several())
+            report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
+            report.add_earlier(before)
         after = session.replanned()
         report.notices.extend(session.write_index(after))
         if given.get("prune"):
@@ -113,6 +119,7 @@ def _options(session: Session, settings: Settings, given: dict[str, Any]) -> Cal
             detach=bool(given.get("detach")) and not session.free,
             stop_after_s=given.get("stop_after"),
             wait_doubts=bool(given.get("wait_doubts")),
+            without_log=bool(given.get("without_log")),
         )
 
     return options

@@ -129,6 +129,12 @@ class RunReport:
     #: What else the user should know: files that were in the way, …
     notices: list[str] = field(default_factory=list)
 
+    def add_earlier(self, before: RunReport) -> None:
+        """Add what a run did that this one went on from."""
+        self.jobs = before.jobs | self.jobs
+        self.submits += before.submits
+        self.notices = [*before.notices, *self.notices]
+
     @property
     def exit_code(self) -> int:
         """The command's exit code."""

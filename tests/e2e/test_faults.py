@@ -58,7 +58,7 @@ def test_a_request_that_never_arrived_is_sent_again_only_when_its_absence_is_pro
 
 def test_a_log_that_does_not_answer_proves_nothing(studio: Studio) -> None:
     """Without the log the doubt stays, however often it is looked at."""
-    studio.sandbox.faults("submit:lost,nth=1,inference_id=false", "log:status,status=503")
+    studio.sandbox.faults("submit:lost,nth=1,inference_id=false", "log:status,status=503,nth=2+3+4+5")
     ended = studio.render(KLING_RENDER_ABSENCE_SECONDS="0.12")
     assert ended.code == 4, ended.text
     assert studio.render(KLING_RENDER_ABSENCE_SECONDS="0.12").code == 4
@@ -73,9 +73,19 @@ def test_a_refused_key_stops_everything_with_one_message(studio: Studio) -> None
     studio.sandbox.config(keys=["another-key"])
     ended = studio.render("-j", "1")
     assert ended.code == 6, ended.text
-    assert len(studio.book()["submits"]) == 1
+    assert studio.book()["submits"] == []
     assert ended.out.count("HTTP 401") == 1
     assert "failed" not in ended.out
+
+
+def test_a_key_refused_only_at_the_submit_stops_submitting(studio: Studio) -> None:
+    """401 for the first request: no second one is tried, and with the key fixed no flag is needed."""
+    studio.sandbox.faults("submit:status,status=401")
+    ended = studio.render("-j", "1")
+    assert ended.code == 6, ended.text
+    assert len(studio.book()["submits"]) == 1
+    studio.sandbox.faults()
+    assert studio.render().code == 0
 
 
 def test_an_account_without_credits_stops_submitting_and_finishes_what_runs(studio: Studio) -> None:

@@ -47,12 +47,27 @@ def test_another_account_proves_nothing(studio: Studio) -> None:
     assert studio.accepted() == 4
 
 
-def test_an_unreadable_log_is_said_and_adopts_nothing(studio: Studio) -> None:
-    """Without the log the run says what it cannot know."""
+def test_nothing_new_is_paid_while_the_log_cannot_be_read(studio: Studio) -> None:
+    """Nobody knows what the account paid for elsewhere: exit 4 and a reason; `--without-log` is the user's word."""
     studio.sandbox.faults("log:status,status=503,every=1")
-    ended = studio.render()
-    assert ended.code == 0, ended.text
+    ended = studio.render("--json")
+    assert ended.code == 4, ended.text
+    assert [stop["why"] for stop in ended.json["stops"]] == ["unread-log"]
     assert "cannot be found now" in ended.text
+    assert studio.accepted() == 0
+    assert studio.render("--without-log").code == 0
+    assert studio.accepted() == 2
+
+
+def test_a_balance_that_covers_no_job_stops_before_anything_is_sent(studio: Studio) -> None:
+    """Exit 6 with the figures; after a top-up the same command works."""
+    studio.sandbox.config(balance_usd="0.01")
+    ended = studio.render()
+    assert ended.code == 6, ended.text
+    assert "the account has $0.01 left" in ended.text
+    assert studio.book()["submits"] == []
+    studio.sandbox.config(balance_usd="10")
+    assert studio.render().code == 0
 
 
 def test_the_log_is_not_read_when_nothing_is_to_be_paid(studio: Studio) -> None:

@@ -20,6 +20,7 @@ from kling_render.cli.types import Duration, Usd
 @click.option("--detach", is_flag=True, help="Submit and leave; `pull` fetches the results.")
 @click.option("--stop-after", type=Duration(), metavar="TIME", help="Stop submitting and leave after TIME (5h, 30m).")
 @click.option("--wait-doubts", is_flag=True, help="Stay until every doubt about a payment is settled.")
+@click.option("--without-log", is_flag=True, help="Pay even when the account's log cannot be read first.")
 @click.option("--prune", is_flag=True, help="Move stale outputs to the trash afterwards.")
 @click.option("--events", metavar="FILE", help="JSON lines while it runs; - for stdout.")
 @global_options

@@ -19,6 +19,7 @@ FAILED = "state:failed"
 @click.option("-y", "--yes", is_flag=True, help="Spend without asking; in a pipe a cap is needed too.")
 @click.option("--max-usd", type=Usd(), metavar="N", help="Spend at most N dollars in this run.")
 @click.option("-j", "--jobs", metavar="N", help="How many jobs run at once (default 8; fewer after 429).")
+@click.option("--without-log", is_flag=True, help="Pay even when the account's log cannot be read first.")
 @click.option("--events", metavar="FILE", help="JSON lines while it runs; - for stdout.")
 @global_options
 def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> int:
