@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kling_render.engine.account_log import read_log
 from kling_render.engine.account_log import remember as remember_read
@@ -17,6 +16,7 @@ from kling_render.lifecycle.reconcile import (
     WINDOW_MARGIN_S,
     Absent,
     Adopt,
+    Ask,
     LogRead,
     LookAgain,
     Settlement,
@@ -24,7 +24,7 @@ from kling_render.lifecycle.reconcile import (
 )
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import Event, State
-from kling_render.ports import LogUnavailable
+from kling_render.ports import LedgerTransaction, LogUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +108,19 @@ class Doubts:
         account, namespace = world.paid.account, world.namespace
         oldest = min(_sent(a) for a in doubts)
 
-        def remember(ledger: Any) -> tuple[list[LogRead], bool]:
+        def remember(ledger: LedgerTransaction) -> tuple[list[LogRead], bool, Mapping[str, str]]:
             remember_read(ledger, read, rows)
-            return ledger.log_reads(namespace, account, oldest), ledger.knows(self._fact())
+            reads = ledger.log_reads(namespace, account, oldest)
+            return reads, ledger.knows(self._fact()), ledger.known_generations(namespace)
 
-        reads, lists_running = await world.ledger.write(remember)
+        reads, lists_running, known = await world.ledger.write(remember)
         now = world.now()
         return [
             await self._settled(
                 a,
-                settle(a, rows, reads, now, absence_s=self._options.absence_s, log_lists_running=lists_running),
+                settle(
+                    a, rows, reads, now, absence_s=self._options.absence_s, log_lists_running=lists_running, known=known
+                ),
             )
             for a in doubts
         ]
@@ -132,6 +135,8 @@ class Doubts:
     async def _settled(self, attempt: Attempt, settlement: Settlement) -> Looked:
         if isinstance(settlement, Adopt):
             return Looked(attempt=await self._accept(attempt, settlement.generation_id))
+        if isinstance(settlement, Ask):
+            return self._later(attempt, settlement.why)
         if isinstance(settlement, LookAgain):
             waiting = await self._waits(attempt)
             return Looked(attempt=waiting, look_at=settlement.at, why=settlement.why)

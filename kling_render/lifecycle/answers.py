@@ -125,3 +125,5 @@ class LogRow:
     credits: int | None
     inference_id: str
     client_request_id: str | None
+    #: Empty when the row does not say.
+    model: str = ""

@@ -6,7 +6,7 @@ passed, two complete reads a twelfth of it apart found none, and a newer request
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kling_render.lifecycle.answers import LogRow
@@ -55,7 +55,14 @@ class LookAgain:
     why: str
 
 
-Settlement = Adopt | Absent | LookAgain
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """The log cannot tell, however long it is read: the user may know."""
+
+    why: str
+
+
+Settlement = Adopt | Absent | LookAgain | Ask
 
 
 def settle(
@@ -66,6 +73,7 @@ def settle(
     *,
     absence_s: float,
     log_lists_running: bool,
+    known: Collection[str] = (),
 ) -> Settlement:
     """Decide a doubt from the rows of the newest complete read and the history of empty reads.
 
@@ -76,6 +84,7 @@ def settle(
         now: seconds since the epoch, the server's.
         absence_s: the settle time (setting `absence_seconds`).
         log_lists_running: whether this account's log was seen to list requests before they ended.
+        known: generation ids that the store holds; a row without a request id is none of those.
     """
     own = [row for row in rows if row.client_request_id == attempt.client_request_id]
     for row in own:
@@ -83,13 +92,33 @@ def settle(
             return Adopt(generation_id=row.inference_id)
     if own:
         return Absent(proof=f"the account's log lists the request as failed ({own[0].inference_id})")
-    return _absence(attempt, reads, now, absence_s, log_lists_running)
+    settlement = _absence(attempt, reads, now, absence_s, log_lists_running)
+    nameless = [row.inference_id for row in rows if row.inference_id not in known and _may_be(row, attempt)]
+    if nameless and isinstance(settlement, Absent):
+        listed = ", ".join(sorted(nameless)[:3])
+        return Ask(
+            why="the account's log does not list the request by its id, but it lists requests of that time without any "
+            f"({listed}); one of them may be it"
+        )
+    return settlement
+
+
+def _may_be(row: LogRow, attempt: Attempt) -> bool:
+    """Whether a row that carries no request id may be the attempt's all the same: of its vendor, and of its time."""
+    vendor = attempt.model.partition("/")[0]
+    at_that_time = abs(row.created - _sent(attempt)) <= WINDOW_MARGIN_S
+    of_it = not row.model or row.model.partition("/")[0] == vendor
+    return not row.failed and not row.client_request_id and at_that_time and of_it
+
+
+def _sent(attempt: Attempt) -> float:
+    return attempt.intent_at or attempt.reserved_at
 
 
 def _absence(
     attempt: Attempt, reads: Sequence[LogRead], now: float, absence_s: float, log_lists_running: bool
 ) -> Settlement:
-    sent = attempt.intent_at or attempt.reserved_at
+    sent = _sent(attempt)
     mine = [r for r in reads if r.account == attempt.account and r.start <= sent <= r.end and r.at > sent]
     canary = any(read.newest_own is not None and read.newest_own > sent for read in mine)
     settle_s = absence_s if log_lists_running and canary else absence_s * UNPROVEN_LOG_FACTOR

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_render.lifecycle.reconcile import Absent, Adopt, LogRead, LookAgain, Settlement, settle
+from kling_render.lifecycle.reconcile import Absent, Adopt, Ask, LogRead, LookAgain, Settlement, settle
 from tests.lifecycle.build import SENT, attempt, read, row
 
 SETTLE = 3600.0
@@ -43,6 +43,36 @@ def test_a_failed_row_proves_absence() -> None:
 def test_rows_of_other_requests_say_nothing(client_id: str | None) -> None:
     """Only our own id counts, exactly."""
     assert isinstance(_settle(read(1), rows=(row(client_request_id=client_id),)), LookAgain)
+
+
+def _late(**changes: Any) -> Settlement:
+    """After the settle time, when the log has one row that is not known to be ours."""
+    other = replace(row(client_request_id=None, inference_id="gen9", model="m"), **changes)
+    reads = [read(3300), read(3600)]
+    return settle(attempt(), [other], reads, SENT + 3600, absence_s=SETTLE, log_lists_running=True, known={"gen5"})
+
+
+def test_a_row_without_any_request_id_leaves_the_question_to_the_user() -> None:
+    """A log that forgets the id proves nothing: that row may be ours."""
+    settled = _late()
+    assert isinstance(settled, Ask)
+    assert "gen9" in settled.why
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"failed": True},
+        {"model": "other/m"},
+        {"created": SENT + 700},
+        {"inference_id": "gen5"},
+        {"client_request_id": "x"},
+    ],
+    ids=str,
+)
+def test_rows_that_cannot_be_ours_do_not_stand_in_the_way(changes: dict[str, Any]) -> None:
+    """Failed, of another vendor, of another time, known to the store, or somebody else's."""
+    assert isinstance(_late(**changes), Absent)
 
 
 def test_before_the_settle_time_nothing_is_proved() -> None:

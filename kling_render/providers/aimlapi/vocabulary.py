@@ -88,6 +88,7 @@ def log_row(row: Mapping[str, Any]) -> LogRow:
         credits=None if cost is None else int(cost),
         inference_id=str(row["inference_id"]),
         client_request_id=client_id if isinstance(client_id, str) else None,
+        model=str(row.get("model") or ""),
     )
 
 
