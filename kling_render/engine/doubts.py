@@ -11,6 +11,7 @@ from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import Options
 from kling_render.engine.world import World
 from kling_render.lifecycle.answers import LogRow
+from kling_render.lifecycle.habits import running_fact
 from kling_render.lifecycle.identity import fingerprint_prefix
 from kling_render.lifecycle.reconcile import (
     WINDOW_MARGIN_S,
@@ -60,7 +61,7 @@ class Doubts:
         await self._world.ledger.write(lambda ledger: ledger.learn(fact))
 
     def _fact(self) -> str:
-        return f"log-lists-running:{self._world.namespace}:{self._world.paid.account}"
+        return running_fact(self._world.namespace, self._world.paid.account)
 
     async def look(self, doubts: Sequence[Attempt]) -> list[Looked]:
         """One look at every doubt: those with an id are polled, the others share one complete read of the log."""

@@ -6,10 +6,11 @@ import asyncio
 import platform
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,12 +18,18 @@ from kling_render import __version__
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.config import Settings, require_key
 from kling_render.errors import AccountRefused, KlingRenderError, StoreFault
+from kling_render.lifecycle.habits import log_habits, running_fact
 from kling_render.models import DEFAULT_MODEL
+from kling_render.ports import LogUnavailable
+
+if TYPE_CHECKING:
+    from kling_render.providers.aimlapi.client import AimlApi
 
 _SIGNS = {"ok": "ok  ", "warning": "warn", "problem": "FAIL"}
 _LIBRARIES = ("httpx", "av", "pillow", "jinja2", "pyyaml", "click")
 _LOW_DISK = 1 << 30
 _CLOCK_OFF_S = 300.0
+_LOG_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ def command(invocation: Invocation) -> int:
       kling-render doctor
     """
     settings = invocation.settings()
-    findings = [*_versions(), *_store(invocation, settings), *asyncio.run(_account(settings)), _price(settings)]
+    account = asyncio.run(_account(invocation, settings))
+    findings = [*_versions(), *_store(invocation, settings), *account, _price(settings)]
     if invocation.as_json:
         rows = [{k: v for k, v in asdict(finding).items() if k != "exit_code"} for finding in findings]
         invocation.document({"format": "kling-render.doctor/1", "findings": rows})
@@ -87,17 +95,18 @@ def _store(invocation: Invocation, settings: Settings) -> Iterator[Finding]:
         yield Finding("disk", "ok", f"{free / 1e9:.1f} GB free")
 
 
-async def _account(settings: Settings) -> list[Finding]:
+async def _account(invocation: Invocation, settings: Settings) -> list[Finding]:
     try:
         key = require_key(settings)
     except AccountRefused as refusal:
         return [Finding("key", "warning", f"{refusal.message} (only needed for paid renders)", refusal.help)]
-    from kling_render.ports import LogUnavailable
+    from kling_render.config.secrets import account_id
     from kling_render.providers.aimlapi.client import AimlApi
     from kling_render.workspace.times import SystemClock
 
     found = [Finding("key", "ok", f"set ({settings.origins.get('key', 'keyring')})")]
-    options: dict[str, Any] = {"namespace": settings.namespace, "account": "", "clock": SystemClock()}
+    account = account_id(key)
+    options: dict[str, Any] = {"namespace": settings.namespace, "account": account, "clock": SystemClock()}
     async with AimlApi(base_url=settings.base_url, key=key.reveal(), **options) as api:
         try:
             answer = await api.billing()
@@ -105,6 +114,7 @@ async def _account(settings: Settings) -> list[Finding]:
             help_ = "check the key, the network, and AIMLAPI_BASE_URL"
             return [*found, Finding("account", "problem", f"{settings.base_url}: {error}", help_, 6)]
         ahead = api.server_ahead_s()
+        log = await _log(api, invocation, settings, account)
     text = f"{answer.get('current_balance')} {answer.get('currency', '')} at {settings.base_url}".strip()
     found.append(Finding("balance", "ok", text))
     off = abs(ahead) > _CLOCK_OFF_S
@@ -116,7 +126,32 @@ async def _account(settings: Settings) -> list[Finding]:
             "set the machine's clock" if off else "",
         )
     )
-    return found
+    return [*found, *log]
+
+
+async def _log(api: AimlApi, invocation: Invocation, settings: Settings, account: str) -> list[Finding]:
+    """What the account's request log was seen to do: doubts about payments are settled by it."""
+    now = time.time() + api.server_ahead_s()
+    since = now - _LOG_DAYS * 86_400.0
+    try:
+        rows = await api.log(since, now + 600.0)
+        with invocation.open_store(settings) as store, store.ledger.reading() as ledger:
+            paid = [a for a in ledger.attempts(settings.namespace) if a.account == account and a.generation_id]
+            running = ledger.knows(running_fact(settings.namespace, account))
+    except LogUnavailable as error:
+        help_ = "nothing new is paid while it cannot be read (`render --without-log` pays all the same)"
+        return [Finding("log", "warning", str(error), help_)]
+    except StoreFault:
+        return []  # said already
+    recent = [a for a in paid if a.accepted_at is not None and since <= a.accepted_at and not a.failure]
+    seen = log_habits(recent, rows, now)
+    text = f"readable; lists {seen.listed} of our {seen.jobs} jobs of {_LOG_DAYS} days, {seen.named} by the id we sent"
+    if seen.behind_s is not None:
+        text += f"; a job of {seen.behind_s:.0f} s ago is not listed yet"
+    text += "; running requests were seen in it" if running else "; running requests were not seen in it so far"
+    nameless = seen.named < seen.listed
+    help_ = "without our ids a lost answer cannot be found again: such doubts will be yours to decide"
+    return [Finding("log", "warning" if nameless else "ok", text, help_ if nameless else "")]
 
 
 def _price(settings: Settings) -> Finding:
