@@ -1,0 +1,55 @@
+"""A copy of the ledger to read at leisure: a long read of the ledger itself would keep other processes waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kling_render.errors import StoreFault
+from kling_render.store.ledger import SqliteLedger, connect
+from kling_render.store.opening import Store
+
+
+@contextlib.contextmanager
+def snapshot(store: Store) -> Iterator[SqliteLedger]:
+    """The ledger as it stands now, page for page; gone afterwards.
+
+    Raises:
+        StoreFault: it cannot be read, or there is no room for a copy.
+    """
+    with _place(store) as path:
+        store.ledger.back_up(path)
+        copy = connect(path)
+        try:
+            yield copy
+        finally:
+            copy.close()
+
+
+@contextlib.contextmanager
+def _place(store: Store) -> Iterator[Path]:
+    """A file name in the store; outside of it where the store cannot be written."""
+    path, elsewhere = store.blobs.temporary(), None
+    try:
+        path.touch(mode=0o600)
+    except OSError:
+        elsewhere = _elsewhere()
+        path = elsewhere / "ledger.sqlite3"
+    try:
+        yield path
+    finally:
+        if elsewhere is not None:
+            shutil.rmtree(elsewhere, ignore_errors=True)
+        else:
+            for suffix in ("", "-journal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _elsewhere() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="kling-render-"))
+    except OSError as fault:
+        raise StoreFault("there is no room for a copy of the ledger", code="store-full") from fault
