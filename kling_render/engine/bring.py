@@ -51,6 +51,9 @@ class Bringer:
         self._submitter = Submitter(world, options, tracker)
         self._deliverer = Deliverer(world, tracker, claimed)
         self._doubt = doubt
+        #: Whether doubts of other processes are waited for. Not once this run has doubts of its own that stay: two
+        #: processes would wait for each other.
+        self.patient = True
 
     async def bring(self, work: Work, failed: int = 0) -> None:
         """Submit until the work has a result or cannot have one now; `failed`: generations that failed already."""
@@ -110,7 +113,9 @@ class Bringer:
         return True
 
     def _give_up(self, work: Work, refusal: NotSent) -> None:
-        if Stop.ACCOUNT in self._tracker.report.stops and refusal.failure in (
+        if refusal.stopped:
+            self._tracker.moved(work.targets, JobState.WAITING, refusal.message)
+        elif Stop.ACCOUNT in self._tracker.report.stops and refusal.failure in (
             FailureClass.ACCOUNT,
             FailureClass.CREDITS,
         ):
@@ -210,6 +215,10 @@ class Bringer:
 
     async def follow_other(self, work: Work, attempt: Attempt) -> bool:
         """Watch an attempt that another process drives; True when the work is free to be submitted by us."""
+        with self._tasks.following():
+            return await self._followed(work, attempt)
+
+    async def _followed(self, work: Work, attempt: Attempt) -> bool:
         self._tracker.moved(work.targets, JobState.RUNNING, "another process renders it")
         while True:
             now = await self._world.ledger.read(lambda ledger: ledger.attempt(attempt.id))
@@ -223,6 +232,10 @@ class Bringer:
                 return False
             if now.owner == self._world.owner or not self._world.owners.is_alive(now.owner):
                 return await self._inherit(work, now)
+            if now.state is State.IN_DOUBT and not self.patient:
+                message = "another process sent it, and looks up what became of it"
+                self._tracker.doubtful(work.targets, now, message, self._world.clock.now())
+                return False
             with self._tasks.parked():
                 await self._world.clock.sleep(_OTHER_S)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,13 +16,15 @@ GRACE_S = 30.0
 class Tasks:
     """The tasks of a run; knows which of them may be cancelled at any moment without losing anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_fault: Callable[[StoreFault], None]) -> None:
         self.leaving = False
+        self._on_fault = on_fault
         #: The first fault of the store or the disk, and the first bug.
         self.store_fault: StoreFault | None = None
         self._bug: Exception | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._parked: set[asyncio.Task[Any]] = set()
+        self._following: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run it beside the others."""
@@ -35,6 +37,7 @@ class Tasks:
             await work
         except StoreFault as fault:
             self.store_fault = self.store_fault or fault
+            self._on_fault(fault)
         except asyncio.CancelledError:
             if not self.leaving:
                 raise
@@ -54,19 +57,30 @@ class Tasks:
         finally:
             self._parked.discard(task)
 
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """While inside, the current task waits for what another process does."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._following.add(task)
+        try:
+            yield
+        finally:
+            self._following.discard(task)
+
     def leave(self) -> None:
         """Cancel what only waits; called again, cancel everything."""
         hard, self.leaving = self.leaving, True
         for task in list(self._running if hard else self._parked):
             task.cancel()
 
-    async def all_done(self) -> None:
-        """Wait for every task, those included that are started meanwhile.
+    async def all_done(self, *, but_followers: bool = False) -> None:
+        """Wait for every task, those included that are started meanwhile (`but_followers`: but not what waits for others).
 
         Raises:
             Exception: the first bug of a task.
         """
-        while self._running:
+        while self._running - (self._following if but_followers else set()):
             limit = GRACE_S if self.leaving else 1.0
             done, _ = await asyncio.wait(self._running, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if self._bug is not None:

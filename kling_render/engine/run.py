@@ -26,7 +26,7 @@ from kling_render.engine.leaving import Tasks
 from kling_render.engine.lookback import adopt_paid
 from kling_render.engine.recover import Recovered, recover
 from kling_render.engine.tracker import Tracker
-from kling_render.engine.work import Options, Progress, RunReport, Stop, Work
+from kling_render.engine.work import JobState, Options, Progress, RunReport, Stop, Work
 from kling_render.engine.world import Watcher, World
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.records import Attempt
@@ -59,7 +59,7 @@ class Run:
         self._options = options
         self._works = {work.key: work for work in works}
         self._folder = folder
-        self._tasks = Tasks()
+        self._tasks = Tasks(on_fault=lambda fault: self._tracker.stop(Stop.STORE, fault.message))
         self._gate = Gate(options.jobs, world.clock)
         self._tracker = Tracker(_ClosesGate(world.watcher, self._gate), self.report)
         self._doubts = Doubts(world, options, self._tracker) if world.provider else None
@@ -119,7 +119,7 @@ class Run:
         for work in new:
             if work.key not in paid_elsewhere:
                 self._tasks.start(self._bringer.bring(work))
-        await self._all_done()
+        await self._all_done(but_followers=True)
         await self._settle_before_the_end()
 
     async def _results_first(self, recovered: Recovered) -> None:
@@ -189,6 +189,7 @@ class Run:
             elif looked.attempt.state is State.ABSENT:
                 absent.add(looked.attempt.fingerprint)
             else:
+                self._tracker.moved(self._work(looked.attempt).targets, JobState.RUNNING, "found again")
                 self._resume(looked.attempt)
         return absent
 
@@ -201,17 +202,21 @@ class Run:
     async def _settle_before_the_end(self) -> None:
         """Doubts of this run are looked up and adopted in it; what stays open is named, with the next look."""
         looked_at: set[str] = set()
-        while self._doubtful and self._doubts is not None and not self._tasks.leaving:
+        while not self._tasks.leaving:
             looked_at |= self._doubtful.keys()
             for key in await self._look_at_doubts():
                 if key in self._works and self._works[key].request is not None:
                     self._tasks.start(self._bringer.bring(self._works[key]))
-            await self._all_done()
+            await self._all_done(but_followers=True)
             if self._doubtful.keys() - looked_at:
                 continue  # what was sent again after all may be in doubt again
-            if not self._options.wait_doubts or not self._doubtful:
+            if self._options.wait_doubts and self._doubtful:
+                await self._wait_for_the_log()
+                continue
+            self._bringer.patient = not self._doubtful
+            await self._all_done()
+            if not self._doubtful.keys() - looked_at:
                 break
-            await self._wait_for_the_log()
         await self._ask_the_user()
 
     async def _wait_for_the_log(self) -> None:
@@ -238,8 +243,8 @@ class Run:
         await self._world.clock.sleep(self._options.stop_after_s or 0.0)
         self.leave(Stop.DEADLINE, "the time given with --stop-after is over")
 
-    async def _all_done(self) -> None:
-        await self._tasks.all_done()
+    async def _all_done(self, *, but_followers: bool = False) -> None:
+        await self._tasks.all_done(but_followers=but_followers)
         if self._tasks.store_fault is not None:
             raise self._tasks.store_fault
 

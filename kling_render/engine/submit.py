@@ -9,7 +9,7 @@ Nothing here ever sends twice: what cannot be told apart from an acceptance is r
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kling_render.engine.attempts import new_attempt
 from kling_render.engine.tracker import Tracker
@@ -20,7 +20,7 @@ from kling_render.lifecycle.answers import Accepted, FailureClass, Rejected, Sub
 from kling_render.lifecycle.classify import classify
 from kling_render.lifecycle.identity import client_request_id, ulid
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
-from kling_render.lifecycle.states import Event, State
+from kling_render.lifecycle.states import Event
 from kling_render.ports import InputGone, LogUnavailable
 
 
@@ -32,6 +32,12 @@ class NotSent:
     message: str
     again: bool = False
     wait_s: float | None = None
+    #: The run was told to stop first: no failure of the job.
+    stopped: bool = False
+
+
+class Stopped(Exception):
+    """The run was told to stop before the first byte left."""
 
 
 class Submitter:
@@ -53,7 +59,14 @@ class Submitter:
         if not isinstance(claim, Reserved):
             return claim
         async with self._uploads:
+            if self._stopped():
+                await self._release(claim.attempt)
+                return _STOPPED
             return await self._send(work, claim.attempt)
+
+    def _stopped(self) -> bool:
+        """Whether nothing may be sent any more; what was reserved before the budget was used up has its room in it."""
+        return bool(self._tracker.report.stops.keys() - {Stop.BUDGET})
 
     async def reserve(self, work: Work) -> Reserved | Taken | OverBudget:
         """Claim the fingerprint and hold its estimate."""
@@ -85,6 +98,10 @@ class Submitter:
             # The intent could not be written, so not one byte was sent.
             await self._release_if_possible(attempt)
             raise
+        except Stopped:
+            await self._release(attempt)
+            world.spool.release(attempt.id)
+            return _STOPPED
         except LogUnavailable as error:
             await self._release(attempt)
             return NotSent(failure=FailureClass.NOT_SENT, message=str(error), again=True)
@@ -92,6 +109,8 @@ class Submitter:
 
     async def _intend(self, attempt: Attempt) -> None:
         await self._world.paid.know_time()  # the log is searched around this moment, should the answer be lost
+        if self._stopped():
+            raise Stopped
         now = self._world.now()
         await self._world.ledger.write(lambda ledger: ledger.record(attempt.id, Event.SEND, now, intent_at=now))
         self._tracker.report.submits += 1
@@ -117,7 +136,11 @@ class Submitter:
         )
 
     async def _accepted(self, attempt: Attempt, verdict: Accepted, now: float) -> Attempt:
-        """The id is durable before anything else happens; a full disk sends it to the spool."""
+        """The id is durable before anything else happens; a full disk sends it to the spool, and ends the run.
+
+        Raises:
+            StoreFault: the ledger does not know the id: nothing of this attempt can be recorded before the next run.
+        """
         try:
             accepted = await self._world.ledger.write(
                 lambda ledger: ledger.record(
@@ -131,9 +154,7 @@ class Submitter:
             )
         except StoreFault as fault:
             self._spool(attempt, verdict.generation_id, fault)
-            return replace(
-                attempt, state=State.ACCEPTED, generation_id=verdict.generation_id, accepted_at=now, intent_at=now
-            )
+            raise
         self._world.spool.release(attempt.id)
         return accepted
 
@@ -174,6 +195,9 @@ class Submitter:
             await self._release(attempt)
         except StoreFault:
             return  # the next run sees a dead owner's reservation and lets it go
+
+
+_STOPPED = NotSent(failure=FailureClass.NOT_SENT, message="the run was told to stop before it was sent", stopped=True)
 
 
 def over_budget_message(refusal: OverBudget) -> str:
