@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Session:
     planned: Planned
     digests: StatDigests
     watcher: Watcher
+    #: Paid attempts besides the project's own that are to be finished in the same run.
+    also: Sequence[Work] = ()
     _ran: bool = False
 
     @property
@@ -86,7 +88,7 @@ class Session:
         on_start: Callable[[Run], None] = lambda _run: None,
     ) -> RunReport:
         """Run to the end and write the index."""
-        works = self.works(paying=paying)
+        works = [*self.also, *self.works(paying=paying)]
         if not works and not self._has_open():
             return RunReport()  # the commonest run of all
         self._ran = True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kling_render import __version__
 from kling_render.config import Settings
 from kling_render.engine.run import Run
-from kling_render.engine.work import Options, RunReport
+from kling_render.engine.work import Options, RunReport, Work
 from kling_render.engine.world import Watcher
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.ports import Clock
@@ -24,8 +24,9 @@ async def finish_without_list(
     *,
     folder: str | None,
     on_start: Callable[[Run], None],
+    also: Sequence[Work] = (),
 ) -> RunReport:
-    """Bring every open attempt of a project folder (None: of all projects) to its end. Never submits."""
+    """Bring every open attempt of a project folder (None: of all projects), and `also`, to its end. Never submits."""
     publisher = TreePublisher(
         store.blobs,
         store.digests(),
@@ -41,8 +42,8 @@ async def finish_without_list(
         watcher=watcher,
         publisher=publisher,
         clock=clock,
-        online=bool(waiting),
+        online=bool(waiting or also),
     )
-    report = await run(store, settings, wiring, [], options, folder=folder, on_start=on_start)
+    report = await run(store, settings, wiring, also, options, folder=folder, on_start=on_start)
     report.notices.extend(publisher.notices)
     return report

@@ -32,6 +32,7 @@ from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
 from kling_render.workspace import prices, remote
 from kling_render.workspace.inspect import Inspection, inspect
+from kling_render.workspace.wanted import attach_wanted
 
 PREVIZ = "previz"
 REHEARSAL_VERSION = 2
@@ -202,6 +203,9 @@ class Workspace:
             key=_rehearsal_key if project.provider == PREVIZ else _own_key,
         )
         everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
+        if namespace != PREVIZ and attach_wanted(self.store, everything, project, self.clock.now()):
+            # What was found paid before any job was known for it belongs to one of these: the facts are others now.
+            return self.plan(project, inspection, digests, selectors, lookup=lookup, again=again)
         gc.freeze()  # it lives as long as the command: the collector need not walk it again
         if lookup and everything.totals.render and project.provider != PREVIZ and not self.settings.offline:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.

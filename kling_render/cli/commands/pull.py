@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from kling_render.cli.driving import Several, display, drive, heed_signals
 from kling_render.cli.invocation import Invocation, global_options
+from kling_render.cli.lost_text import lost_document, lost_text
 from kling_render.cli.summary import completed, run_document, run_text
 from kling_render.config import Settings
-from kling_render.engine.work import Options, RunReport
+from kling_render.engine.work import EXIT_FAILED, Options, RunReport
 from kling_render.errors import InputProblems, UsageError
+from kling_render.lifecycle.records import Attempt
 from kling_render.planning.records import Action, Plan
+from kling_render.shotlist.records import Project
+from kling_render.store.digests import StatDigests
 from kling_render.store.opening import Store
+from kling_render.workspace.account import MOST_DAYS
+from kling_render.workspace.homecoming import BroughtHome, brought_home, works_beside
+from kling_render.workspace.inspect import Inspection
+from kling_render.workspace.lost import Found, find_lost
 from kling_render.workspace.session import Session
 from kling_render.workspace.unlisted import finish_without_list
-from kling_render.workspace.workspace import find_list
+from kling_render.workspace.wanted import by_prefix
+from kling_render.workspace.workspace import PREVIZ, Planned, Workspace, find_list
 
 
 @click.command("pull")
 @click.argument("select", nargs=-1)
 @click.option("--wait-doubts", is_flag=True, help="Stay until every doubt about a payment is settled.")
+@click.option("--lost", is_flag=True, help="Also adopt paid generations that the store does not hold.")
+@click.option("--days", type=click.IntRange(1, MOST_DAYS), help="How far back --lost looks (default: 92, the most).")
 @click.option("--events", metavar="FILE", help="JSON lines while it runs; - for stdout.")
 @global_options
-def command(invocation: Invocation, select: tuple[str, ...], wait_doubts: bool, events: str | None) -> int:
+def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> int:
     """Fetch everything that can be had without paying: stored results, and jobs that run already. Never submits.
 
     Jobs that run are finished even when the shot list or its inputs are gone.
@@ -34,7 +47,10 @@ def command(invocation: Invocation, select: tuple[str, ...], wait_doubts: bool, 
     Examples:
       kling-render pull
       kling-render pull sc010
+      kling-render pull --lost --days 7
     """
+    if given["days"] is not None and not given["lost"]:
+        raise UsageError("--days belongs to --lost", help="`kling-render pull --lost --days 7`")
     settings = invocation.settings()
 
     def options(_run_id: str) -> Options:
@@ -42,31 +58,73 @@ def command(invocation: Invocation, select: tuple[str, ...], wait_doubts: bool, 
             jobs=settings.jobs,
             poll_s=settings.poll_seconds,
             absence_s=settings.absence_seconds,
-            wait_doubts=wait_doubts,
+            wait_doubts=given["wait_doubts"],
         )
 
     with invocation.open_store(settings) as store:
-        try:
-            session = _session(invocation, settings, store, select)
-        except (UsageError, InputProblems) as problem:
-            if select:
-                raise
-            invocation.say(f"note: the shot list cannot be used ({problem.message}); finishing what runs")
-            report, plan = _finish(invocation, settings, store, options, events), None
+        listed = _listed(invocation, settings, store, select)
+        found = None
+        if given["lost"]:
+            found = _look_for_lost(invocation, settings, store, listed, given["days"] or MOST_DAYS)
+        if listed is None:
+            report, plan = _finish(invocation, settings, store, options, events=given["events"], found=found), None
         else:
-            report = drive(invocation, session, options, paying=False, events=events)
+            session = listed.session(select)
+            invocation.show_warnings(listed.workspace.warnings)
+            if not session.free:
+                session.also = works_beside(store, settings.namespace, found, str(listed.project.folder))
+            report = drive(invocation, session, options, paying=False, events=given["events"])
             plan = session.planned.plan
             report.notices.extend(session.write_index(session.replanned()))
-    return _end(invocation, report, plan)
+        brought = brought_home(store, found) if found else None
+    return _end(invocation, report, plan, brought)
 
 
-def _session(invocation: Invocation, settings: Settings, store: Store, select: tuple[str, ...]) -> Session:
-    workspace = invocation.workspace(settings, store)
-    project = workspace.compile()
-    digests = workspace.digests(project.folder)
-    planned = workspace.plan(project, workspace.inspect(project, digests), digests, select)
-    invocation.show_warnings(workspace.warnings)
-    return Session(workspace, planned, digests, Several())
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A shot list that can be used."""
+
+    workspace: Workspace
+    project: Project
+    inspection: Inspection
+    digests: StatDigests
+
+    def plan(self, select: Sequence[str], *, lookup: bool) -> Planned:
+        return self.workspace.plan(self.project, self.inspection, self.digests, select, lookup=lookup)
+
+    def session(self, select: Sequence[str]) -> Session:
+        return Session(self.workspace, self.plan(select, lookup=True), self.digests, Several())
+
+
+def _listed(invocation: Invocation, settings: Settings, store: Store, select: Sequence[str]) -> _Listed | None:
+    try:
+        workspace = invocation.workspace(settings, store)
+        project = workspace.compile()
+        digests = workspace.digests(project.folder)
+        return _Listed(workspace, project, workspace.inspect(project, digests), digests)
+    except (UsageError, InputProblems) as problem:
+        if select:
+            raise
+        invocation.say(f"note: the shot list cannot be used ({problem.message}); finishing what runs")
+        return None
+
+
+def _look_for_lost(
+    invocation: Invocation, settings: Settings, store: Store, listed: _Listed | None, days: int
+) -> Found:
+    """Adopt what the account paid for and the store does not hold, for the jobs of the shot list if there is one."""
+    from kling_render.workspace.times import SystemClock
+
+    wanted: dict[str, Attempt] = {}
+    if listed is not None:
+        if listed.project.provider == PREVIZ:
+            raise UsageError(
+                "this shot list is rendered by previz, and rehearsals are never lost: nothing was paid",
+                help="`kling-render pull --lost --provider aimlapi` asks the account",
+            )
+        wanted = by_prefix(listed.plan((), lookup=False).everything, listed.project)
+    invocation.say(f"reading the account's request log of the last {'day' if days == 1 else f'{days} days'}")
+    return asyncio.run(find_lost(store, settings, SystemClock(), days=days, wanted=wanted, say=invocation.say))
 
 
 def _finish(
@@ -74,7 +132,9 @@ def _finish(
     settings: Settings,
     store: Store,
     options: Callable[[str], Options],
+    *,
     events: str | None,
+    found: Found | None,
 ) -> RunReport:
     """Everything that runs, from the store alone: of the folder's project if there is a list, else of all."""
     from kling_render.workspace.times import SystemClock
@@ -84,27 +144,35 @@ def _finish(
     except UsageError:
         folder = None
     watchers, clock = Several(), SystemClock()
+    also = works_beside(store, settings.namespace, found, folder)
     with display(invocation, watchers, None, clock, events) as writer:
         report = asyncio.run(
-            finish_without_list(store, settings, options, watchers, clock, folder=folder, on_start=heed_signals)
+            finish_without_list(
+                store, settings, options, watchers, clock, folder=folder, on_start=heed_signals, also=also
+            )
         )
         if writer is not None:
             writer.end(report)
     return report
 
 
-def _end(invocation: Invocation, report: RunReport, plan: Plan | None) -> int:
+def _end(invocation: Invocation, report: RunReport, plan: Plan | None, brought: BroughtHome | None) -> int:
     whole = completed(report, plan)
+    exit_code = whole.exit_code or (EXIT_FAILED if brought is not None and brought.left else 0)
     if invocation.as_json:
-        invocation.document({**run_document(report, plan), "format": "kling-render.pull/1"})
-        return whole.exit_code
-    if not report.jobs:
-        click.echo("nothing to pull: no job runs, and every stored result is in its place")
-    else:
+        lost = {"lost": lost_document(brought)} if brought is not None else {}
+        document = {**run_document(report, plan), "format": "kling-render.pull/1", **lost, "exit_code": exit_code}
+        invocation.document(document)
+        return exit_code
+    if brought is not None:
+        click.echo(lost_text(brought), nl=False)
+    if report.jobs:
         click.echo(run_text(report, None), nl=False)
+    elif brought is None or not brought.found.adopted:
+        click.echo("nothing to pull: no job runs, and every stored result is in its place")
     left = sum(planned.action is Action.RENDER for planned in plan.jobs) if plan else 0
     if left:
         invocation.say(f"note: {left} job{'s' if left != 1 else ''} would have to be rendered (`kling-render render`)")
     for notice in report.notices:
         invocation.say(f"note: {notice}")
-    return whole.exit_code
+    return exit_code

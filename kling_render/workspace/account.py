@@ -1,0 +1,122 @@
+"""What the account says of itself: its request log and its charges, over many days, with patience."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from kling_render.config import Settings, require_key
+from kling_render.errors import AccountRefused, DecisionNeeded
+from kling_render.lifecycle.answers import LogRow
+from kling_render.lifecycle.books import Booking
+from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S
+from kling_render.ports import Clock, LogRefused, LogUnavailable
+
+if TYPE_CHECKING:
+    from kling_render.providers.aimlapi.client import AimlApi
+
+T = TypeVar("T")
+
+MOST_DAYS = 92
+"""The API's log covers 92 days at most."""
+_DAY_S = 86_400.0
+_PART_S = 7 * _DAY_S
+"""The log is read in parts of a week: what was read stays read when one of many requests fails."""
+_TRIES = 4
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of the server's time, in seconds since the epoch."""
+
+    start: float
+    end: float
+    #: What the server's clock says now.
+    now: float
+
+
+class Account:
+    """Patient reading of one account. A server that wants fewer requests gets time; one that is down is given up.
+
+    Args:
+        api: the client.
+        clock: for waiting.
+        pause_s: the first wait after a failure; it doubles.
+        say: is told what is waited for.
+    """
+
+    def __init__(self, api: AimlApi, clock: Clock, pause_s: float, say: Say) -> None:
+        self.api = api
+        self._clock = clock
+        self._pause_s = pause_s
+        self._say = say
+
+    async def window(self, days: int) -> Window:
+        """The last days by the server's clock.
+
+        Raises:
+            DecisionNeeded: the server does not answer.
+            AccountRefused: it refuses the key.
+        """
+        await self.patiently(self.api.know_time)
+        now = self._clock.now() + self.api.server_ahead_s()
+        return Window(start=now - min(days * _DAY_S, LOG_WINDOW_S), end=now + WINDOW_MARGIN_S, now=now)
+
+    async def log(self, window: Window) -> list[LogRow]:
+        """Every row of the request log, newest part first. Raises as `window` does."""
+        found: list[LogRow] = []
+        end = window.end
+        while end > window.start:
+            start = max(end - _PART_S, window.start)
+            found += await self.patiently(lambda start=start, end=end: self.api.log(start, end))  # type: ignore[misc]
+            end = start
+        return list({(row.inference_id, row.client_request_id): row for row in found}.values())
+
+    async def charges(self, window: Window) -> list[Booking]:
+        """Every charge for the use of a model. Raises as `window` does."""
+        return await self.patiently(lambda: self.api.transactions(window.start, window.end))
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again a few times, with growing pauses."""
+        for number in range(_TRIES):
+            try:
+                return await ask()
+            except LogRefused as error:
+                raise AccountRefused(
+                    str(error), help="check the key (AIMLAPI_KEY) and the account", code="refused"
+                ) from None
+            except LogUnavailable as error:
+                if number == _TRIES - 1:
+                    raise DecisionNeeded(
+                        str(error), help="nothing was changed; run it again later", code="account-unreadable"
+                    ) from None
+                wait = self._pause_s * 2**number
+                self._say(f"{error}; asking again in {wait:.3g} s")
+                await self._clock.sleep(wait)
+        raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def open_account(settings: Settings, clock: Clock, say: Say) -> AsyncIterator[Account]:
+    """The account of the key in the settings.
+
+    Raises:
+        AccountRefused: no key is set.
+    """
+    key = require_key(settings)
+    from kling_render.config.secrets import account_id
+    from kling_render.providers.aimlapi.client import AimlApi
+
+    client = AimlApi(
+        base_url=settings.base_url,
+        key=key.reveal(),
+        namespace=settings.namespace,
+        account=account_id(key),
+        clock=clock,
+    )
+    async with client as api:
+        yield Account(api, clock, settings.poll_seconds, say)
