@@ -75,7 +75,7 @@ class Tasks:
             task.cancel()
 
     async def all_done(self, *, but_followers: bool = False) -> None:
-        """Wait for every task, those included that are started meanwhile (`but_followers`: but not what waits for others).
+        """Wait for every task, those started meanwhile too (`but_followers`: except those who wait for others).
 
         Raises:
             Exception: the first bug of a task.
