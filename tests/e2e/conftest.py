@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kling_render.sandbox.testing import Sandbox, running_sandbox
+from tests.canary import ArgumentWatch
 from tests.e2e.harness import Studio
 from tests.media.makers import clip, picture
 
@@ -23,6 +24,14 @@ def sandbox(running: Sandbox) -> Sandbox:
     """The module's sandbox as after its start."""
     running.reset()
     return running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def arguments() -> Iterator[None]:
+    """The key is in the arguments of no process, at any time."""
+    with ArgumentWatch() as watch:
+        yield
+    assert not watch.seen, watch.seen
 
 
 @pytest.fixture(scope="session")

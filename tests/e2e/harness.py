@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from kling_render.sandbox.testing import Sandbox
+from tests.canary import CANARY, sightings
 
 ROOT = Path(__file__).parents[2]
 TOOL = [sys.executable, "-m", "kling_render"]
@@ -49,7 +50,7 @@ class Studio:
 
     folder: Path
     sandbox: Sandbox
-    key: str = "test-key"
+    key: str = CANARY
     env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -88,7 +89,7 @@ class Studio:
             timeout=60,
             check=False,
         )
-        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        return _without_key(Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode()))
 
     def render(self, *words: str, **extra: str) -> Ended:
         """`render` with consent and a cap."""
@@ -135,7 +136,13 @@ class Studio:
 def finished(process: subprocess.Popen[str], seconds: float = 40.0) -> Ended:
     """Wait for a started call."""
     out, err = process.communicate(timeout=seconds)
-    return Ended(process.returncode, out, err)
+    return _without_key(Ended(process.returncode, out, err))
+
+
+def _without_key(ended: Ended) -> Ended:
+    """Nothing that the tool ever says contains the key."""
+    assert not sightings(ended.text.encode("utf-8", "surrogateescape")), "the key was shown"
+    return ended
 
 
 def wait_until(true: Callable[[], object], seconds: float = 15.0) -> None:

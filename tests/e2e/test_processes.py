@@ -8,7 +8,7 @@ import shutil
 from tests.e2e.harness import PAY, Studio, finished, interrupt, paid_once, wait_until
 from tests.e2e.kill_loop import loop
 
-KILLS = int(os.environ.get("KILL_LOOP", "8"))
+KILLS = int(os.environ.get("KILL_LOOP", "50"))
 """The long form: `KILL_LOOP=500`, or `python -m tests.e2e.kill_loop --kills 500`."""
 
 

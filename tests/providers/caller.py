@@ -15,9 +15,10 @@ from kling_render.ports import Fetched
 from kling_render.providers.aimlapi.client import AimlApi
 from kling_render.sandbox.testing import Sandbox
 from kling_render.workspace.times import SystemClock
+from tests.canary import CANARY
 
 T = TypeVar("T")
-KEY = "sk-canary-0123456789"
+KEY = CANARY
 CLIENT_ID = "kr1:0123456789abcdef0123456789abcdef:01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
