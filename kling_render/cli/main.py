@@ -28,6 +28,7 @@ COMMANDS = {
     "render": "bring the output tree up to date",
     "status": "show where every job stands, and the money",
     "pull": "fetch everything that can be had without paying",
+    "resolve": "answer what only you can answer: was it paid, is it lost?",
     "retry": "render failed jobs again",
     "sandbox": "run a local stand-in for the API",
     "doctor": "check key, balance, price, store and disk",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from kling_render.cli.answering import after_run, left_to_submit
 from kling_render.cli.commands.plan import show_plan
 from kling_render.cli.consent import agrees_without_log, ask
 from kling_render.cli.driving import Limit, Several, drive
@@ -20,6 +21,7 @@ from kling_render.engine.work import Options, Stop
 from kling_render.lifecycle.records import Cap, usd_of
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
+from kling_render.workspace.works import claimed_paths
 
 
 def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any], *, again: bool = False) -> int:
@@ -56,6 +58,15 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
             session = Session(workspace, now, digests, Several())
             report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
             report.add_earlier(before)
+        questions, answers = after_run(
+            invocation,
+            settings,
+            store,
+            report,
+            planned.plan,
+            folder=str(project.folder),
+            claimed=claimed_paths(planned.everything, project),
+        )
         after = session.replanned()
         report.notices.extend(session.write_index(after))
         if given.get("prune"):
@@ -64,12 +75,12 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         elif after.stale_outputs and not invocation.quiet:
             report.notices.append(f"{len(after.stale_outputs)} stale outputs; `render --prune` moves them to the trash")
     if invocation.as_json:
-        invocation.document(run_document(report, planned.plan))
+        invocation.document(run_document(report, planned.plan, questions))
     else:
         click.echo(run_text(report, planned.plan), nl=False, err=given.get("events") == "-")
         for notice in report.notices:
             click.echo(f"note: {notice}", err=True)
-    return completed(report, planned.plan).exit_code
+    return completed(report, planned.plan).exit_code or left_to_submit(answers)
 
 
 def _announce(invocation: Invocation, session: Session) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from kling_render.cli.job_words import credits_text, duration, one_line
+from kling_render.cli.questions import named, question_documents, question_line, question_text
 from kling_render.cli.timestamps import iso
 from kling_render.lifecycle.answers import REMEDIES, FailureClass
 from kling_render.lifecycle.records import Attempt, usd_of
@@ -15,6 +17,7 @@ from kling_render.planning.document import job_document, money
 from kling_render.planning.records import Plan, PlannedJob
 from kling_render.planning.states import STATES, job_state
 from kling_render.planning.text import jobs_word, visible, why_text
+from kling_render.workspace.evidence import Question
 
 FORMAT = "kling-render.status/1"
 LISTED = 20
@@ -57,6 +60,8 @@ class Status:
     now: float
     #: Seconds that generations of this project take, in the middle; None when none ended yet.
     typical_s: float | None = None
+    #: What waits for the user's answer, of jobs of the plan and of cells that were edited away.
+    questions: Sequence[Question] = ()
 
 
 def status_document(status: Status) -> dict[str, Any]:
@@ -83,6 +88,7 @@ def status_document(status: Status) -> dict[str, Any]:
             for one in status.money
         ],
         "to_spend_usd": money(plan.totals.estimate_usd),
+        "questions": question_documents(status.questions),
         "stale_outputs": list(plan.stale_outputs),
     }
 
@@ -97,6 +103,7 @@ def status_text(status: Status, *, verbose: bool = False) -> str:
         _money(status.money),
         _failures(by_state.get("failed", []), verbose=verbose),
         *(_named(state, by_state[state], status, verbose=verbose) for state in _NAMED if state in by_state),
+        _questions(status, verbose=verbose),
     ]
     return "\n\n".join(text for text in ("\n".join(lines) for lines in sections) if text) + "\n"
 
@@ -147,6 +154,20 @@ def _named(state: str, members: Sequence[PlannedJob], status: Status, *, verbose
         return one_line(why_text(planned))
 
     yield from _lines(members, say, verbose=verbose)
+
+
+def _questions(status: Status, *, verbose: bool) -> Iterator[str]:
+    """What only the user can settle, with the command that takes the answer; `verbose` shows all that is known."""
+    asked = named(status.questions)
+    if not asked:
+        return
+    yield f"in doubt or lost ({jobs_word(len(asked))}): each command shows what is known, and takes your answer"
+    for name, question in asked if verbose else asked[:LISTED]:
+        yield f"  kling-render resolve {shlex.quote(name)}  {question_line(question)}"
+        if verbose:
+            yield from (f"    {line}" for line in question_text(question).splitlines()[1:])
+    if not verbose and len(asked) > LISTED:
+        yield f"  … and {len(asked) - LISTED} more"
 
 
 def _under_way(attempt: Attempt, status: Status, state: str) -> str:

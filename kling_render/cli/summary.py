@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
 from kling_render.cli.job_words import LOOKS, TROUBLE, credits_text, one_line, outcome
+from kling_render.cli.questions import LOSS_REMEDY, question_documents
 from kling_render.cli.timestamps import iso, local
 from kling_render.engine.work import Failure, JobReport, JobState, RunReport
 from kling_render.lifecycle.records import Attempt, usd_of
 from kling_render.planning.document import job_document, money
 from kling_render.planning.records import Action, Plan, PlannedJob, ReasonCode
 from kling_render.planning.text import jobs_word, visible, why_text
+from kling_render.workspace.evidence import Question
 
 FORMAT = "kling-render.render/1"
 LISTED = 20
@@ -63,7 +65,7 @@ def run_text(report: RunReport, plan: Plan | None = None, *, zone: tzinfo | None
     return "\n".join(block for block in blocks if block) + "\n"
 
 
-def run_document(report: RunReport, plan: Plan | None = None) -> dict[str, Any]:
+def run_document(report: RunReport, plan: Plan | None = None, questions: Sequence[Question] = ()) -> dict[str, Any]:
     """The document of `render --json`. `usd` is what this run paid; `result_usd` what the result cost whenever."""
     whole = completed(report, plan)
     planned = {p.job.id: p for p in plan.jobs} if plan else {}
@@ -84,6 +86,7 @@ def run_document(report: RunReport, plan: Plan | None = None) -> dict[str, Any]:
         },
         "stops": [{"why": why.value, "message": message} for why, message in whole.stops.items()],
         "doubts": [{"attempt": attempt, "look_at": iso(at)} for attempt, at in whole.doubts.items()],
+        "questions": question_documents(questions),
         "left_running": [_left_document(attempt) for attempt in whole.left_running],
         "notices": list(whole.notices),
         "exit_code": whole.exit_code,
@@ -116,7 +119,7 @@ def _untouched(planned: PlannedJob) -> JobReport:
 
 def _remedy(codes: set[ReasonCode]) -> str:
     if codes & {ReasonCode.PAID_LOST, ReasonCode.ABANDONED}:
-        return "it stays listed; nothing is sent for it again"
+        return LOSS_REMEDY
     if ReasonCode.HELD_BACK in codes:
         return "change its prompt, image or clip, or run `kling-render retry`"
     return "`kling-render check` says what is wrong"
@@ -208,7 +211,8 @@ def _doubts(report: RunReport, zone: tzinfo | None) -> Iterator[str]:
         yield from _named(doubtful)
     asked = [job for job in report.jobs.values() if job.state is JobState.NEEDS_USER]
     if asked:
-        yield f"needs you ({jobs_word(len(asked))}): nothing is sent again; `kling-render pull` looks once more"
+        count = jobs_word(len(asked))
+        yield f"needs you ({count}): nothing is sent again; `kling-render resolve JOB` says what is known and asks"
         yield from _named(asked)
 
 

@@ -13,3 +13,8 @@ def iso(at: float) -> str:
 def local(at: float, zone: tzinfo | None = None) -> str:
     """The same for people: date and minute in their own time zone, with its name."""
     return f"{datetime.fromtimestamp(at, tz=UTC).astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def local_seconds(at: float, zone: tzinfo | None = None) -> str:
+    """The same to the second, where one request has to be told from another."""
+    return f"{datetime.fromtimestamp(at, tz=UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"

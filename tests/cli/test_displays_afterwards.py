@@ -86,7 +86,7 @@ def test_the_summary_says_what_happened_what_it_cost_and_what_to_do() -> None:
             "looks it up; worth looking again from 2026-08-01 13:00 UTC on"
         ),
         f"  {IDS[3]}  the connection broke",
-        "needs you (1 job): nothing is sent again; `kling-render pull` looks once more",
+        "needs you (1 job): nothing is sent again; `kling-render resolve JOB` says what is known and asks",
         f"  {IDS[4]}  only you can tell what became of it",
         "left running (1 job): `kling-render pull` brings the results; nothing is paid again",
         f"  {IDS[6]}  gen-sc6-fox-wave-t01  $0.448",

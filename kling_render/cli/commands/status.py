@@ -9,8 +9,10 @@ import click
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.cli.status_table import Money, Status, status_document, status_text
 from kling_render.lifecycle.records import Attempt, Cap
+from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
+from kling_render.workspace.evidence import Question, standing_questions
 from kling_render.workspace.running import caps
 
 _RECENT = 50
@@ -37,13 +39,22 @@ def command(invocation: Invocation, select: tuple[str, ...]) -> int:
         limits = caps(settings, project.budget, folder=project.folder, run_id="", now=now, max_usd=None)
         money = [_money(store, plan.namespace, cap) for cap in (_whole(project), *limits)]
         typical = _typical_s(store, plan.namespace)
-    status = Status(plan=plan, money=money, now=now, typical_s=typical)
+        questions = _questions(store, plan, project, settings.absence_seconds, chosen=bool(select))
+    status = Status(plan=plan, money=money, now=now, typical_s=typical, questions=questions)
     invocation.show_warnings(workspace.warnings)
     if invocation.as_json:
         invocation.document(status_document(status))
     else:
         click.echo(status_text(status, verbose=invocation.verbose), nl=False)
     return 0
+
+
+def _questions(store: Store, plan: Plan, project: Project, absence_s: float, *, chosen: bool) -> list[Question]:
+    """What waits for an answer: of the jobs that are shown, and of cells that were edited away."""
+    keys = {planned.key for planned in plan.jobs}
+    found = standing_questions(store, plan.namespace, folder=None, absence_s=absence_s)
+    folder = str(project.folder)
+    return [q for q in found if q.attempt.fingerprint in keys or (q.attempt.folder == folder and not chosen)]
 
 
 def _whole(project: Project) -> Cap:
