@@ -103,7 +103,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums of lines, in credits, and how many lines have no figure of a kind."""
+    """Sums of lines, in credits, and how many lines have no figure of a kind.
+
+    The estimate leaves out what ended without a charge.
+    """
 
     generations: int
     estimate: int
@@ -119,7 +122,7 @@ def totals(lines: Iterable[Line]) -> Totals:
     ended = [line for line in every if line.kind is not Kind.RUNNING and line.attempt is not None]
     return Totals(
         generations=len(every),
-        estimate=sum(line.estimate or 0 for line in every),
+        estimate=sum(line.estimate or 0 for line in every if line.kind is not Kind.FREE),
         reported=sum(line.reported or 0 for line in every),
         booked=sum(line.booked or 0 for line in every),
         unpriced=sum(line.attempt is not None and line.estimate is None for line in every),
