@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from kling_render.cli.answering import after_run
 from kling_render.cli.driving import Several, display, drive, heed_signals
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.cli.lost_text import lost_document, lost_text
@@ -22,12 +23,14 @@ from kling_render.shotlist.records import Project
 from kling_render.store.digests import StatDigests
 from kling_render.store.opening import Store
 from kling_render.workspace.account import MOST_DAYS
+from kling_render.workspace.evidence import Question
 from kling_render.workspace.homecoming import BroughtHome, brought_home, works_beside
 from kling_render.workspace.inspect import Inspection
 from kling_render.workspace.lost import Found, find_lost
 from kling_render.workspace.session import Session
 from kling_render.workspace.unlisted import finish_without_list
 from kling_render.workspace.wanted import by_prefix
+from kling_render.workspace.works import claimed_paths
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace, find_list
 
 
@@ -67,7 +70,12 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
         if given["lost"]:
             found = _look_for_lost(invocation, settings, store, listed, given["days"] or MOST_DAYS)
         if listed is None:
-            report, plan = _finish(invocation, settings, store, options, events=given["events"], found=found), None
+            folder = _folder(invocation)
+            report, plan = (
+                _finish(invocation, settings, store, options, events=given["events"], found=found, folder=folder),
+                None,
+            )
+            questions, _ = after_run(invocation, settings, store, report, None, folder=folder)
         else:
             session = listed.session(select)
             invocation.show_warnings(listed.workspace.warnings)
@@ -75,9 +83,18 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
                 session.also = works_beside(store, settings.namespace, found, str(listed.project.folder))
             report = drive(invocation, session, options, paying=False, events=given["events"])
             plan = session.planned.plan
+            questions, _ = after_run(
+                invocation,
+                settings,
+                store,
+                report,
+                plan,
+                folder=str(listed.project.folder),
+                claimed=claimed_paths(session.planned.everything, listed.project),
+            )
             report.notices.extend(session.write_index(session.replanned()))
         brought = brought_home(store, found) if found else None
-    return _end(invocation, report, plan, brought)
+    return _end(invocation, report, plan, brought, questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +152,11 @@ def _finish(
     *,
     events: str | None,
     found: Found | None,
+    folder: str | None,
 ) -> RunReport:
     """Everything that runs, from the store alone: of the folder's project if there is a list, else of all."""
     from kling_render.workspace.times import SystemClock
 
-    try:
-        folder = str(find_list(invocation.options.get("list_file"), invocation.cwd, bytes).path.parent)
-    except UsageError:
-        folder = None
     watchers, clock = Several(), SystemClock()
     also = works_beside(store, settings.namespace, found, folder)
     with display(invocation, watchers, None, clock, events) as writer:
@@ -156,12 +170,31 @@ def _finish(
     return report
 
 
-def _end(invocation: Invocation, report: RunReport, plan: Plan | None, brought: BroughtHome | None) -> int:
+def _folder(invocation: Invocation) -> str | None:
+    """Of the shot list at hand, whatever is wrong with it."""
+    try:
+        return str(find_list(invocation.options.get("list_file"), invocation.cwd, bytes).path.parent)
+    except UsageError:
+        return None
+
+
+def _end(
+    invocation: Invocation,
+    report: RunReport,
+    plan: Plan | None,
+    brought: BroughtHome | None,
+    questions: Sequence[Question],
+) -> int:
     whole = completed(report, plan)
     exit_code = whole.exit_code or (EXIT_FAILED if brought is not None and brought.left else 0)
     if invocation.as_json:
         lost = {"lost": lost_document(brought)} if brought is not None else {}
-        document = {**run_document(report, plan), "format": "kling-render.pull/1", **lost, "exit_code": exit_code}
+        document = {
+            **run_document(report, plan, questions),
+            "format": "kling-render.pull/1",
+            **lost,
+            "exit_code": exit_code,
+        }
         invocation.document(document)
         return exit_code
     if brought is not None:
