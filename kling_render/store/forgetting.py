@@ -75,11 +75,11 @@ def bring_back(ledger: SqliteLedger, rows: Rows, at: float, *, has: Callable[[st
     return len(back)
 
 
-def insert(ledger: SqliteLedger, table: str, row: dict[str, Any]) -> None:
-    """Insert a row unless one with its key stands already; its number is given anew."""
+def insert(ledger: SqliteLedger, table: str, row: dict[str, Any], *, strict: bool = False) -> None:
+    """Insert a row; its number is given anew. One whose key stands already is passed over, unless that is wrong."""
     named = {name: value for name, value in row.items() if name != _NUMBERED and name.isidentifier()}
     columns, marks = ", ".join(f'"{name}"' for name in named), ", ".join("?" * len(named))
     ledger.connection.execute(
-        f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 - our own names
+        f"INSERT {'' if strict else 'OR IGNORE '}INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 - our own names
         tuple(named.values()),
     )

@@ -108,8 +108,12 @@ def garbage(
         in_use: whether an output folder holds the result of an attempt that is done.
         inputs: SHA-256 of bytes that are copies of inputs.
         thrown: SHA-256 of free bytes whose records a `gc` that was killed has forgotten already.
+
+    Raises:
+        StoreFault: the ledger cannot be read or is damaged.
     """
     with snapshot(store) as ledger:
+        ledger.check()  # a damaged ledger would make results look like garbage
         known, held = worths(ledger, free), _held(ledger)
     items = []
     for sha256, size in store.blobs.everything():

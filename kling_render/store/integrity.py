@@ -49,6 +49,8 @@ _LIVE = f"CREATE TEMP VIEW live AS SELECT id, namespace, fingerprint FROM attemp
 class Survey:
     """A store as it was found."""
 
+    #: Whether the ledger could be read: without it nobody knows what is expected.
+    ledger_read: bool = False
     attempts: int = 0
     results: int = 0
     #: SHA-256 → size of every blob that is there.
@@ -84,7 +86,7 @@ def survey(store: Store, ledger: SqliteLedger) -> Survey:
     """Look at everything but the bytes; `ledger` is a snapshot of the store's.
 
     Raises:
-        StoreFault: the ledger's file is damaged; the blobs can be looked at with `list_blobs` all the same.
+        StoreFault: the ledger's file is damaged; what lies in the folders can be listed all the same.
     """
     found = Survey()
     ledger.check(thorough=True)
@@ -97,6 +99,7 @@ def survey(store: Store, ledger: SqliteLedger) -> Survey:
             "SELECT blob, size FROM attempts WHERE state IN ('fetched', 'done') AND blob IS NOT NULL"
         )
         found.expected = {blob: size for blob, size in rows if isinstance(blob, str) and _NAME.fullmatch(blob)}
+    found.ledger_read = True
     list_files(store, found)
     return found
 

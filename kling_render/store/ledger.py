@@ -185,7 +185,7 @@ def version_of(ledger: SqliteLedger) -> int:
 
 def create_schema(ledger: SqliteLedger) -> None:
     """Write the tables of the current format into an empty file; two processes may do so at once."""
-    script = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+    script = schema_script()
     with ledger.writing():
         connection = ledger.connection
         if connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
@@ -194,6 +194,11 @@ def create_schema(ledger: SqliteLedger) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def schema_script() -> str:
+    """The tables of the current format, as SQL."""
+    return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
 
 def statements(script: str) -> Iterator[str]:

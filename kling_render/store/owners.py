@@ -43,7 +43,8 @@ class Owner:
             _remove(self._folder, self.token, self._fs)
         else:
             _remove(self._folder, self.token, self._fs)
-            self._fs.close(fd)
+            with contextlib.suppress(OSError):  # the lock is gone all the same
+                self._fs.close(fd)
 
 
 def register(folder: Path, token: str, *, fs: FileSystem = REAL) -> Owner:

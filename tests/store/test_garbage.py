@@ -16,7 +16,8 @@ from kling_render.store.exclusive import exclusive
 from kling_render.store.garbage import Holder, Item, Kind, garbage
 from kling_render.store.opening import Store
 from kling_render.store.trash import batches, empty, free_bytes_thrown, throw, undo
-from tests.store.upkeep import NAMESPACE, digest, done, keep, listing, rehearsal, spoil, walk
+from tests.store.dying import killed_at_every_call, posix
+from tests.store.upkeep import NAMESPACE, digest, done, fault_of, keep, listing, rehearsal, spoil, walk
 
 NOW = 10_000_000_000.0
 
@@ -196,17 +197,6 @@ def test_an_emptied_trash_is_gone_for_good(store: Store) -> None:
     assert undone.files == 1
 
 
-class Killed(BaseException):
-    """The process dies here."""
-
-
-class DyingFiles(FaultyFiles):
-    """Does not fail: ends the process, as kill -9 does."""
-
-    def strike(self) -> None:
-        raise Killed
-
-
 def prepared(location: Path) -> tuple[dict[str, bytes], object]:
     """A store with something of most kinds; what it holds."""
     with Store.open(location) as store:
@@ -221,59 +211,39 @@ def _all_blobs(location: Path) -> set[bytes]:
     return {data for name, data in listing(location).items() if "blobs/" in name}
 
 
+@posix
 @pytest.mark.parametrize("step", ["throw", "undo", "empty"])
 def test_a_kill_at_any_call_loses_nothing_and_can_be_finished_or_undone(tmp_path: Path, step: str) -> None:
-    """At the n-th call of the disk, for every n: afterwards everything comes back, or goes for good."""
-    for at in range(1, 100):
-        location = tmp_path / f"{step}-{at}"
-        before = prepared(location)
+    """SIGKILL at every call of the disk in turn: afterwards everything comes back, or goes for good."""
+    template = tmp_path / "store"
+    before = prepared(template)
+    if step != "throw":
+        with Store.open(template) as store:
+            throw(store, list(found(store).values()), NOW)
+    killed = killed_at_every_call(step, template)
+    for location in killed:
         with Store.open(location) as store:
-            if step != "throw":
-                throw(store, list(found(store).values()), NOW)
-        fs = DyingFiles(at, 0)
-        with Store.open(location) as store:
-            store.fs = fs
-            try:
-                _take(store, step)
-            except Killed:
-                died = True
-            else:
-                died = False
-        if step == "empty":
-            with Store.open(location) as store:
-                kept = undo(store, NOW) is not None
+            if step == "empty":
+                whole = undo(store, NOW) is not None
                 empty(store, batches(store))
-                assert _all_blobs(location) == (set(before[0].values()) if kept else set())
+                assert _all_blobs(location) == (set(before[0].values()) if whole else set())
                 assert list(store.layout.trash.iterdir()) == []
-        else:
+                continue
             assert _all_blobs(location) == set(before[0].values())
-            with Store.open(location) as store:
-                undo(store, NOW)
-                assert (listing(location / "blobs"), _records(store)) == before
-                assert not undo(store, NOW)
-                throw(store, list(found(store).values()), NOW)
-                assert listing(location / "blobs") == {}
-        if not died:
-            break
-    assert 10 < at < 99
-
-
-def _take(store: Store, step: str) -> None:
-    if step == "throw":
-        throw(store, list(found(store).values()), NOW)
-    elif step == "undo":
-        undo(store, NOW)
-    else:
-        empty(store, batches(store))
+            undo(store, NOW)
+            assert (listing(location / "blobs"), _records(store)) == before
+            assert not undo(store, NOW)
+            throw(store, list(found(store).values()), NOW)
+            assert listing(location / "blobs") == {}
+    assert len(killed) > 10
 
 
 def test_a_gc_that_was_killed_is_finished_by_the_next_one(tmp_path: Path) -> None:
     """Rehearsals whose records were forgotten already are still known to have cost nothing."""
     prepared(tmp_path / "store")
     with Store.open(tmp_path / "store") as store:
-        store.fs = DyingFiles(2, 0, only={"replace"})  # the first rename is the journal's
-        with pytest.raises(Killed):
-            throw(store, unasked(store), NOW)
+        store.fs = FaultyFiles(2, errno.EIO, only={"replace"}, persistent=True)  # the first rename is the journal's
+        assert fault_of(lambda: throw(store, unasked(store), NOW)) is not None
     with Store.open(tmp_path / "store") as store:
         assert Kind.REHEARSAL in {item.kind for item in unasked(store)}
         throw(store, unasked(store), NOW)
@@ -299,7 +269,7 @@ def test_every_failing_call_is_a_fault_and_nothing_is_lost(
         with Store.open(location) as store:
             items = list(found(store).values())
             store.fs = FaultyFiles(at, error, persistent=lasting)
-            fault = _fault(lambda: throw(store, items, NOW))  # noqa: B023 - called at once
+            fault = fault_of(lambda: throw(store, items, NOW))  # noqa: B023 - called at once
         assert fault is None or (fault.code, fault.exit_code, "gc --undo" in fault.help) == (code, 7, True)
         assert _all_blobs(location) == set(before[0].values())
         with Store.open(location) as store:
@@ -308,14 +278,6 @@ def test_every_failing_call_is_a_fault_and_nothing_is_lost(
         if fault is None and lasting:
             break
     assert at > 10
-
-
-def _fault(act: Callable[[], object]) -> StoreFault | None:
-    try:
-        act()
-    except StoreFault as fault:
-        return fault
-    return None
 
 
 def test_a_damaged_journal_is_a_fault_that_names_the_files(store: Store) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kling_render.errors import StoreFault
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import Event
 from kling_render.store.opening import Store
@@ -84,4 +86,25 @@ def listing(root: Path) -> dict[str, bytes]:
     }
 
 
-__all__ = ["NAMESPACE", "WAYS", "attempt", "digest", "done", "keep", "listing", "rehearsal", "spoil", "walk"]
+def fault_of(act: Callable[[], object]) -> StoreFault | None:
+    """The fault that an act ends with, if any."""
+    try:
+        act()
+    except StoreFault as fault:
+        return fault
+    return None
+
+
+__all__ = [
+    "NAMESPACE",
+    "WAYS",
+    "attempt",
+    "digest",
+    "done",
+    "fault_of",
+    "keep",
+    "listing",
+    "rehearsal",
+    "spoil",
+    "walk",
+]
