@@ -23,6 +23,7 @@ from kling_render.ports import InputGone, LedgerTransaction
 
 _UNSENT_TRIES = 5
 """Tries after which a request that never left is given up for this run."""
+_UNDER_WAY = frozenset({State.ACCEPTED, State.STALLED, State.READY})
 _OTHER_S = 0.5
 """Seconds between looks at an attempt that another process drives."""
 
@@ -51,9 +52,8 @@ class Bringer:
         self._submitter = Submitter(world, options, tracker)
         self._deliverer = Deliverer(world, tracker, claimed)
         self._doubt = doubt
-        #: Whether doubts of other processes are waited for. Not once this run has doubts of its own that stay: two
-        #: processes would wait for each other.
-        self.patient = True
+        #: Attempts that this run drove and drives no more, although they have not ended.
+        self.left: set[str] = set()
 
     async def bring(self, work: Work, failed: int = 0) -> None:
         """Submit until the work has a result or cannot have one now; `failed`: generations that failed already."""
@@ -137,6 +137,21 @@ class Bringer:
 
     async def go_on(self, work: Work, attempt: Attempt, *, resumed: bool, slot: Slot) -> Attempt:
         """Drive an attempt of ours from where it stands; returns it as it stands then."""
+        ended = await self._driven(work, attempt, resumed=resumed, slot=slot)
+        if ended.state in _UNDER_WAY:
+            await self.let_go(ended)
+        return ended
+
+    async def let_go(self, attempt: Attempt) -> None:
+        """Drive it no more in this run: a process that follows it may go on with it, instead of waiting for our end.
+
+        Two processes that follow each other's would wait for ever.
+        """
+        self.left.add(attempt.id)
+        owner = self._world.owner
+        await self._world.ledger.write(lambda ledger: ledger.take_over(attempt.id, "", owner))
+
+    async def _driven(self, work: Work, attempt: Attempt, *, resumed: bool, slot: Slot) -> Attempt:
         if attempt.state is State.IN_DOUBT:
             self._doubt(work, attempt)
             return attempt
@@ -232,10 +247,6 @@ class Bringer:
                 return False
             if now.owner == self._world.owner or not self._world.owners.is_alive(now.owner):
                 return await self._inherit(work, now)
-            if now.state is State.IN_DOUBT and not self.patient:
-                message = "another process sent it, and looks up what became of it"
-                self._tracker.doubtful(work.targets, now, message, self._world.clock.now())
-                return False
             with self._tasks.parked():
                 await self._world.clock.sleep(_OTHER_S)
 

@@ -80,7 +80,8 @@ class Tasks:
         Raises:
             Exception: the first bug of a task.
         """
-        while self._running - (self._following if but_followers else set()):
+        # After a fault of the store nothing is waited for that another process does: it may wait for us.
+        while self._running - (self._following if but_followers or self.store_fault else set()):
             limit = GRACE_S if self.leaving else 1.0
             done, _ = await asyncio.wait(self._running, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if self._bug is not None:

@@ -54,7 +54,7 @@ class Run:
         folder: str | None,
         claimed: Mapping[Path, str] = MappingProxyType({}),
     ) -> None:
-        self.report = RunReport()
+        self.report = RunReport(run=world.run)
         self._world = world
         self._options = options
         self._works = {work.key: work for work in works}
@@ -213,11 +213,18 @@ class Run:
             if self._options.wait_doubts and self._doubtful:
                 await self._wait_for_the_log()
                 continue
-            self._bringer.patient = not self._doubtful
+            await self._ask_the_user()
+            await self._leave_doubts()
             await self._all_done()
-            if not self._doubtful.keys() - looked_at:
-                break
+            if not self._doubtful:
+                return
         await self._ask_the_user()
+
+    async def _leave_doubts(self) -> None:
+        """What is in doubt still is left to whoever looks next: another process, or the next run."""
+        left, self._doubtful = self._doubtful, {}
+        for looked in left.values():
+            await self._bringer.let_go(looked.attempt)
 
     async def _wait_for_the_log(self) -> None:
         look_at = min(self.report.doubts.values(), default=0.0)
@@ -256,7 +263,9 @@ class Run:
         except StoreFault:
             return
         running = (State.ACCEPTED, State.STALLED, State.READY, State.INTENT)
-        self.report.left_running = [a for a in found if a.owner == self._world.owner and a.state in running]
+        self.report.left_running = [
+            a for a in found if a.state in running and (a.owner == self._world.owner or a.id in self._bringer.left)
+        ]
 
 
 class _ClosesGate:

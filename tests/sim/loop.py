@@ -134,7 +134,7 @@ class VirtualLoop:
 
     # -- running ---------------------------------------------------------------------------------------------
 
-    def run_until_complete(self, future: Any, limit: int = 2_000_000) -> Any:
+    def run_until_complete(self, future: Any, limit: int = 400_000) -> Any:
         """Run until the task is done.
 
         Raises:

@@ -35,11 +35,13 @@ class Disk:
     trouble: str = ""
     #: How many more writes of the ledger fail; None: until somebody mends it.
     writes_left: int | None = None
-    #: It was in trouble at some time.
+    #: It was in trouble at some time; it took nothing at all at some time.
     hurt: bool = False
+    died: bool = False
 
     def breaks(self, trouble: str, writes: int | None = None) -> None:
         self.trouble, self.writes_left, self.hurt = trouble, writes, True
+        self.died |= trouble == "dead"
 
     def mend(self) -> None:
         self.trouble, self.writes_left = "", None
@@ -103,6 +105,8 @@ class Process:
         #: Submitting was stopped, by whom.
         self.stopped = ""
         self.refused = False
+        #: Client request id → the generation id that an answer told it.
+        self.told_ids: dict[str, str] = {}
         #: Its name among the store's owners.
         self.token = ""
         self.running: Run | None = None

@@ -49,6 +49,8 @@ class Start:
     options: Options
     kill_at: int = 0
     leave_at: tuple[int, ...] = ()
+    #: Not before the earlier ones have ended.
+    after: bool = False
 
 
 class Tree:
@@ -165,6 +167,8 @@ class Program:
     #: 0–130 as the shell would see it; None: killed, or still running.
     code: int | None = None
     submits: int = 0
+    #: True time.
+    begun: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -174,7 +178,7 @@ class Program:
 def begin(machine: Machine, start: Start) -> Program:
     """Start a program."""
     process = Process(machine, start.name, kill_at=start.kill_at, leave_at=start.leave_at)
-    program = Program(process, start)
+    program = Program(process, start, begun=machine.sim.true())
     context = copy_context()
     context.run(PROCESS.set, process)
     program.task = machine.sim.loop.create_task(_main(program), context=context)
@@ -294,7 +298,8 @@ def _check_report(program: Program, wanted: list[Work]) -> None:
         claim(code in (4, 6, 7, 130), "a job is in doubt")
     if code == 4:
         stalled = any(told.state is JobState.NEEDS_USER for told in report.jobs.values())
-        claim(open_doubts or stalled or "unread-log" in report.stops, "nothing is in doubt")
+        doubted = sim.watch.doubted_at >= program.begun
+        claim(doubted or open_doubts or stalled or "unread-log" in report.stops, "nothing is in doubt")
     claim(code != 5 or start.options.caps, "no cap was set")
     claim(code != 6 or process.refused, "nobody refused the account")
     claim(code != 7 or process.machine.disk.hurt, "the store was well")

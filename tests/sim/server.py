@@ -213,6 +213,8 @@ class Connection:
         await process.astep(f"answer {word.name}")
         if word.name in ("unauthorized", "forbidden"):
             process.refused = True
+        if word.body == "id" and sim.naps == naps:
+            process.told_ids[request.client_request_id] = found
         if sim.naps != naps:
             return SubmitEvidence(intended=True, body_sent=10, body_declared=10, broken="ReadError")
         self._note_date()

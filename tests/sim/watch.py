@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Watch:
         #: The fingerprint of every path that may be written.
         self.owners_of: dict[Path, str] = {}
         self.checks = 0
+        #: True time when something was last seen in doubt.
+        self.doubted_at = -1.0
 
     # -- moments -----------------------------------------------------------------------------------------------
 
@@ -83,6 +86,8 @@ class Watch:
         rows = self.rows(machine)
         self._transitions(machine, rows)
         by_request = {row.client_request_id: row for row in rows}
+        if any(row.state in (State.IN_DOUBT, State.NEEDS_USER) for row in rows):
+            self.doubted_at = self._sim.true()
         for generation in self._sim.server.generations.values():
             if self.sent[generation.client_request_id] is not machine or generation.fate:
                 continue
@@ -110,6 +115,18 @@ class Watch:
                     self._sim.fail("I4 complete or absent", f"{path.name} is not a complete result")
                 elif generation.prefix != self.owners_of[path][:32]:
                     self._sim.fail("I4 complete or absent", f"{path.name} holds another job's result")
+
+    def kept(self, process: Process) -> None:
+        """An id that came is kept, in the ledger or in the spool, unless the disk took nothing at all."""
+        if process.machine.disk.died or not process.told_ids:
+            return
+        known = {row.client_request_id: row.generation_id for row in self.rows(process.machine)}
+        for request, generation_id in process.told_ids.items():
+            if known.get(request) == generation_id:
+                continue
+            slots = (process.machine.store / "spool").iterdir()
+            if not any(generation_id.encode() in slot.read_bytes() for slot in slots):
+                self._sim.fail("I2 known to the store", f"{process.name} was told {generation_id} and kept it nowhere")
 
     # -- what stands in a store --------------------------------------------------------------------------------
 
@@ -154,6 +171,7 @@ class Watch:
     def _transitions(self, machine: Machine, rows: list[Row]) -> None:
         """I16: every step that the history shows is one of the table."""
         seen = self._look(machine)
+        blobs = {row.id: row for row in rows}
         for seq, attempt, event, state in seen.connection.execute(_NEWS, (seen.seq,)).fetchall():
             seen.seq = seq
             before = seen.states.get(attempt)
@@ -163,6 +181,8 @@ class Watch:
             legal = before is not None and TRANSITIONS.get((State(before), Event(event)))
             if legal != State(state):
                 self._sim.fail("I16 legal steps", f"{attempt[-6:]}: {before} --{event}--> {state}")
+            if state == State.DONE.value and attempt in blobs:
+                self._done(machine, blobs[attempt])
         now = {row.id: row.state.value for row in rows}
         for attempt, before in list(seen.states.items()):
             if attempt not in now:
@@ -171,6 +191,16 @@ class Watch:
                 del seen.states[attempt]
             elif now[attempt] != before:
                 self._sim.fail("I16 legal steps", f"{attempt[-6:]} is {now[attempt]}, its history says {before}")
+
+    def _done(self, machine: Machine, row: Row) -> None:
+        """I5: what is done has its bytes in the store and its file in the tree."""
+        blob = row.blob or ""
+        path = machine.store / "blobs" / blob[:2] / blob
+        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != blob:
+            self._sim.fail("I5 done is stored", f"{row.id[-6:]} is done, its bytes are not in the store")
+        for file, owner in self.owners_of.items():
+            if owner == row.fingerprint and file.is_relative_to(machine.out) and not file.exists():
+                self._sim.fail("I5 done is stored", f"{row.id[-6:]} is done, {file.name} is not there")
 
     def _within_cap(self, rows: list[Row], cap: int) -> None:
         """I7: charges and holds fit under the cap; only what the server charged beyond its hold is excused."""

@@ -95,6 +95,7 @@ class Weather:
     #: Seconds that a generation takes; a share of them takes very long.
     takes: tuple[float, float] = (5.0, 60.0)
     endless: float = 0.0
+    very_long: float = 40_000.0
     decides: tuple[float, float] = (0.02, 0.1)
     log_lag: tuple[float, float] = (0.0, 0.0)
     lists_running: bool = True
@@ -124,7 +125,7 @@ class Weather:
         return chance.uniform(*self.decides)
 
     def takes_s(self, chance: random.Random) -> float:
-        return 40_000.0 if chance.random() < self.endless else chance.uniform(*self.takes)
+        return self.very_long if chance.random() < self.endless else chance.uniform(*self.takes)
 
     def lag_s(self, chance: random.Random) -> float:
         return chance.uniform(*self.log_lag)
@@ -171,8 +172,12 @@ def _within(spells: list[Spell], now: float) -> bool:
     return any(start <= now < end for start, end in spells)
 
 
-def drawn(chance: random.Random) -> Weather:
-    """The weather of one story: most of it fair, each fault alone or with a few others."""
+def drawn(chance: random.Random, absence_s: float) -> Weather:
+    """The weather of one story: most of it fair, each fault alone or with a few others.
+
+    The log is as slow as `absence_s` allows, and no slower: a row is there within that time where requests are listed
+    while they run, and within 24 times as long where they are not.
+    """
 
     def maybe(share: float, low: float, high: float) -> float:
         return chance.uniform(low, high) if chance.random() < share else 0.0
@@ -185,7 +190,8 @@ def drawn(chance: random.Random) -> Weather:
         return found
 
     running = chance.random() < 0.6
-    lag = chance.choice(((0.0, 0.0), (0.0, 30.0), (0.0, 600.0), (600.0, 3_000.0)))
+    slowest = absence_s - 70.0
+    lag = chance.choice(((0.0, 0.0), (0.0, slowest / 10), (0.0, slowest), (0.7 * slowest, slowest)))
     return Weather(
         trouble=chance.choice((0.0, 0.2, 0.5, 1.0)),
         words=chance.sample(FAULTS, chance.randint(1, 6)),
@@ -201,7 +207,8 @@ def drawn(chance: random.Random) -> Weather:
         fails=maybe(0.3, 0.1, 0.8),
         unknown=maybe(0.1, 0.2, 0.8),
         takes=chance.choice(((5.0, 60.0), (5.0, 60.0), (60.0, 500.0))),
-        endless=maybe(0.1, 0.2, 0.8),
+        endless=maybe(0.15, 0.2, 0.8),
+        very_long=12 * absence_s,
         decides=chance.choice(((0.02, 0.1), (0.02, 0.1), (1.0, 60.0))),
         log_lag=lag,
         lists_running=running,
@@ -213,5 +220,7 @@ def drawn(chance: random.Random) -> Weather:
         offline_spells=spells(0.12, 600.0),
         log_spells=spells(0.15, 8_000.0),
         server_offset=chance.choice((0.0, 0.0, 37.0, -7_200.0, 86_400.0 * 365)),
-        server_jumps=[(chance.uniform(0.0, 1_000.0), chance.uniform(-100.0, 100.0))] if chance.random() < 0.1 else [],
+        server_jumps=[(chance.uniform(0.0, 1_000.0), chance.uniform(-1.0, 1.0) * absence_s / 36)]
+        if chance.random() < 0.1
+        else [],
     )

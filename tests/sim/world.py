@@ -77,6 +77,8 @@ class Sim:
     def ended(self, process: Process) -> None:
         """A process died or ended."""
         self.watch.files(process.machine)
+        if not process.dead:
+            self.watch.kept(process)
 
     def fail(self, invariant: str, text: str) -> None:
         """Stop the story: a promise was broken."""
