@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +24,7 @@ from kling_render.lifecycle.states import State
 from kling_render.planning.records import Plan
 from kling_render.store.opening import Store
 from kling_render.workspace import resolving
-from kling_render.workspace.evidence import DOUBTFUL, Candidate, Question, open_questions
+from kling_render.workspace.evidence import DOUBTFUL, Nearby, Question, open_questions
 from kling_render.workspace.resolving import Decision, who
 from kling_render.workspace.settling import check_generation, finish_one, paid_nearby
 from kling_render.workspace.times import SystemClock
@@ -117,8 +117,8 @@ def _finished(
     return Answered(after or attempt, report, note)
 
 
-def nearby(settings: Settings, store: Store, question: Question) -> list[Candidate] | None:
-    """What else the account paid for about then, where it can be asked."""
+def nearby(settings: Settings, store: Store, question: Question) -> Nearby | None:
+    """What else the account paid for about then; None where that is no question, or is not to be asked."""
     if question.attempt.state not in DOUBTFUL or settings.offline:
         return None
     return asyncio.run(paid_nearby(store, settings, question, SystemClock()))
@@ -243,9 +243,9 @@ def _ask_one(
     invocation: Invocation, settings: Settings, store: Store, question: Question, claimed: Mapping[Path, str]
 ) -> tuple[Answer | None, Answered | None]:
     found = nearby(settings, store, question)
-    click.echo(f"\n{question_text(question, found, looked=True)}", nl=False, err=True)
+    click.echo(f"\n{question_text(question, found)}", nl=False, err=True)
     while True:
-        answer = prompt(question, found, read_line, later=True)
+        answer = prompt(question, found.found if found else (), read_line, later=True)
         if answer is None:
             return None, None
         try:
@@ -268,7 +268,7 @@ def _enter(report: RunReport, question: Question, answer: Answer, answered: Answ
     if answered.report is not None:
         more = answered.report
         report.jobs |= {job: JobReport(job=job, state=JobState.WAITING, detail="found again") for job in jobs}
-        report.jobs |= more.jobs
+        report.jobs |= {job: _paid_here(told, answered.attempt, report.run) for job, told in more.jobs.items()}
         report.doubts |= more.doubts
         report.stops |= more.stops
         report.left_running += more.left_running
@@ -276,6 +276,12 @@ def _enter(report: RunReport, question: Question, answer: Answer, answered: Answ
         return
     for job in jobs:
         report.jobs[job] = _decided(job, answer, answered.attempt)
+
+
+def _paid_here(told: JobReport, attempt: Attempt, run: str) -> JobReport:
+    """With its charge, where the request was of this run: for the one that brought it home it had cost nothing."""
+    mine = bool(run) and attempt.run == run and told.job == attempt.job
+    return replace(told, credits=attempt.charge) if mine and told.sha256 is not None else told
 
 
 def _decided(job: str, answer: Answer, attempt: Attempt) -> JobReport:

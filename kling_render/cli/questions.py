@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from kling_render.cli.job_words import credits_text, one_line
 from kling_render.cli.timestamps import iso, local, local_seconds
 from kling_render.lifecycle.records import usd_of
-from kling_render.lifecycle.states import State
+from kling_render.lifecycle.states import Event, State
 from kling_render.planning.document import money
-from kling_render.workspace.evidence import DOUBTFUL, GIVEN_UP, Candidate, Question
+from kling_render.workspace.evidence import DOUBTFUL, GIVEN_UP, Candidate, Nearby, Question
 
 SHOWN_CANDIDATES = 5
 _WITHOUT_PRICE = "again"
@@ -30,6 +30,16 @@ _HEADS = {
     State.READY: "paid and not yet brought home",
     State.PAID_LOST: "paid and lost",
     State.ABANDONED: "given up",
+}
+
+#: Event of the history → what the user decided.
+_DECIDED = {
+    Event.ACCEPT.value: "adopted",
+    Event.WAIT.value: "left to the account's log",
+    Event.ABANDON.value: "given up",
+    Event.LOSE.value: "given up as lost",
+    "set-aside": "allowed to be submitted again",
+    "acknowledge": "acknowledged",
 }
 
 
@@ -77,7 +87,7 @@ def commands(question: Question, name: str | None = None) -> list[str]:
 def named(questions: Sequence[Question]) -> list[tuple[str, Question]]:
     """Each question with a name that means it alone: its job, or its attempt where a job has several."""
     jobs = [question.attempt.job for question in questions]
-    return [(q.attempt.job if jobs.count(q.attempt.job) == 1 else q.attempt.id, q) for q in questions]
+    return [(q.attempt.job if q.attempt.job and jobs.count(q.attempt.job) == 1 else q.attempt.id, q) for q in questions]
 
 
 def question_document(question: Question, name: str | None = None) -> dict[str, Any]:
@@ -116,23 +126,20 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def question_text(
-    question: Question, found: Sequence[Candidate] | None = None, *, looked: bool = False, zone: tzinfo | None = None
-) -> str:
+def question_text(question: Question, nearby: Nearby | None = None, *, zone: tzinfo | None = None) -> str:
     """The question with its evidence, as lines; ends with a newline.
 
     Args:
         question: the doubt.
-        found: paid generations that may be it; None: not known.
-        looked: whether they were looked for.
+        nearby: what else was paid for about then; None: nobody asked.
         zone: the time zone of times; None: the machine's own.
     """
     attempt = question.attempt
     lines = [f"{_HEADS[attempt.state]}: {one_line(attempt.job)}  {_stake(question)}"]
     lines.append(f"  attempt {attempt.id}, request {one_line(attempt.client_request_id)}")
     lines += [f"  {line}" for line in _evidence(question, zone)]
-    if attempt.state in DOUBTFUL and looked:
-        lines += [f"  {line}" for line in _found(found, zone)]
+    if attempt.state in DOUBTFUL and nearby is not None:
+        lines += [f"  {line}" for line in _found(nearby, zone)]
     lines += [f"  {line}" for line in decided_lines(question, zone)]
     return "\n".join(lines) + "\n"
 
@@ -146,7 +153,8 @@ def decided_lines(question: Question, zone: tzinfo | None = None) -> Iterator[st
     """Who decided what, when and why."""
     for decided in question.decided:
         why = f": {one_line(decided.why)}" if decided.why else ""
-        yield f"{decided.what} by {one_line(decided.by)}, {local(decided.at, zone)}{why}"
+        what = _DECIDED.get(decided.what, decided.what)
+        yield f"{what} by {one_line(decided.by)}, {local(decided.at, zone)}{why}"
 
 
 def answers_text(question: Question, name: str | None = None) -> str:
@@ -158,17 +166,17 @@ def answers_text(question: Question, name: str | None = None) -> str:
 
 
 def prompt(
-    question: Question, found: Sequence[Candidate] | None, read: Callable[[str], str], *, later: bool = False
+    question: Question, found: Sequence[Candidate], read: Callable[[str], str], *, later: bool = False
 ) -> Answer | None:
     """The user's answer; None: none now.
 
     Args:
         question: shown already.
-        found: paid generations that may be the one in doubt; the first is offered.
+        found: paid generations that may be the one in doubt; a single one is offered.
         read: shows a text and returns a line; it may raise `click.Abort`.
         later: somebody looked just now, so looking again is for later.
     """
-    offered = choices(question)
+    offered = [_concrete(choice, found) for choice in choices(question)]
     if question.attempt.state in GIVEN_UP:
         offered = [Choice("", "leave it as it is", ""), *offered]
     elif later:
@@ -185,12 +193,17 @@ def prompt(
         # Anything else is no answer to a question about money: it is asked again.
 
 
-def _completed(
-    kind: str, question: Question, found: Sequence[Candidate] | None, read: Callable[[str], str]
-) -> Answer | None:
+def _concrete(choice: Choice, found: Sequence[Candidate]) -> Choice:
+    """The choice to adopt names the only generation that may be it."""
+    if choice.kind != "adopt" or len(found) != 1:
+        return choice  # of several none is offered: another request's result is easily taken for this one's
+    return replace(choice, words=f"adopt {one_line(found[0].generation_id)}, or another generation (free)")
+
+
+def _completed(kind: str, question: Question, found: Sequence[Candidate], read: Callable[[str], str]) -> Answer | None:
     """The answer with what belongs to it; None when the user thought better of it."""
     if kind == "adopt":
-        first = found[0].generation_id if found else ""
+        first = found[0].generation_id if len(found) == 1 else ""
         line = read(f"  generation id{f' [{first}]' if first else ''}:").strip() or first
         return Answer(kind, line) if line else None
     if kind == "resubmit":
@@ -255,13 +268,15 @@ def _why_sent(question: Question) -> str:
     return _why(question) if question.attempt.state in (State.STALLED, State.READY) else question.broke
 
 
-def _found(found: Sequence[Candidate] | None, zone: tzinfo | None) -> Iterator[str]:
+def _found(nearby: Nearby, zone: tzinfo | None) -> Iterator[str]:
     """Unknown paid generations of that time."""
-    if found is None:
+    found = nearby.found
+    if not nearby.read:
         yield "the account's log and books cannot be read now, so nobody knows what else was charged"
         return
     if not found:
-        yield "the account was charged for nothing unknown about that time, as far as its log and books show"
+        read = " and ".join(nearby.read)
+        yield f"the account was charged for nothing unknown about that time, as far as can be seen in its {read}"
         return
     yield "paid about that time, and not known here:"
     for candidate in found[:SHOWN_CANDIDATES]:

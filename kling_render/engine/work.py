@@ -117,6 +117,8 @@ EXIT_STORE, EXIT_ACCOUNT, EXIT_MONEY, EXIT_BUDGET, EXIT_FAILED, EXIT_LEFT, EXIT_
 class RunReport:
     """The end of a run."""
 
+    #: The run's id, which its attempts carry.
+    run: str = ""
     jobs: dict[str, JobReport] = field(default_factory=dict)
     #: Stop → message, in the order they came.
     stops: dict[Stop, str] = field(default_factory=dict)

@@ -172,6 +172,15 @@ class Candidate:
     booked_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """What the account paid for about the time of a request, and where that was read."""
+
+    found: tuple[Candidate, ...] = ()
+    #: Which of `log` and `books` could be read; neither: nobody knows what was paid for.
+    read: tuple[str, ...] = ()
+
+
 def candidates(
     question: Question, rows: Iterable[LogRow], bookings: Iterable[Booking], known: Collection[str]
 ) -> list[Candidate]:

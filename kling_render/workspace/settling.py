@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,13 +17,14 @@ from kling_render.engine.work import Options, RunReport
 from kling_render.engine.world import Watcher
 from kling_render.errors import AccountRefused, DecisionNeeded, UsageError
 from kling_render.lifecycle.answers import LogRow, PollAnswer
+from kling_render.lifecycle.books import Booking
 from kling_render.lifecycle.identity import fingerprint_prefix
 from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S
 from kling_render.lifecycle.records import Attempt
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.ports import Clock, LogRefused, LogUnavailable
 from kling_render.store.opening import Store
-from kling_render.workspace.evidence import PREFIX_LENGTH, Candidate, Question, candidates
+from kling_render.workspace.evidence import PREFIX_LENGTH, Nearby, Question, candidates
 from kling_render.workspace.resolving import refuse_known
 from kling_render.workspace.running import Wiring, run
 
@@ -65,27 +66,25 @@ async def finish_one(
     return report
 
 
-async def paid_nearby(store: Store, settings: Settings, question: Question, clock: Clock) -> list[Candidate] | None:
-    """Paid generations that may be the doubtful one; None when neither log nor books can be read."""
+async def paid_nearby(store: Store, settings: Settings, question: Question, clock: Clock) -> Nearby:
+    """Paid generations that may be the doubtful one, as far as log and books can be read."""
     attempt, sent = question.attempt, question.sent_at
-    rows, bookings, read = [], [], False
+    rows: list[LogRow] = []
+    bookings: list[Booking] = []
+    read = []
     try:
         async with _account(settings, attempt.namespace, clock) as api:
-            try:
+            with suppress(LogUnavailable):
                 rows = await api.log(sent - WINDOW_MARGIN_S, sent + WINDOW_MARGIN_S)
-                read = True
-            except LogUnavailable:
-                rows = []
-            try:
+                read.append("log")
+            with suppress(LogUnavailable):
                 bookings = await api.transactions(sent - WINDOW_MARGIN_S, sent + _BOOKED_WITHIN_S)
-                read = True
-            except LogUnavailable:
-                bookings = []
+                read.append("books")
     except AccountRefused:
-        return None
+        return Nearby()
     with store.ledger.reading() as ledger:
         known = ledger.known_generations(attempt.namespace)
-    return candidates(question, rows, bookings, known) if read else None
+    return Nearby(tuple(candidates(question, rows, bookings, known)), tuple(read))
 
 
 async def check_generation(
@@ -112,7 +111,7 @@ async def check_generation(
         except LogRefused as error:
             raise AccountRefused(str(error), help="check the key", code="refused") from error
         except LogUnavailable as error:
-            rows, doubt = [], f"{error}, so nothing was found that speaks against {generation_id}"
+            rows, doubt = [], f"{str(error).rstrip('.')}, so nothing was found that speaks against {generation_id}"
         else:
             doubt = _compared(store, attempt, [row for row in rows if row.inference_id == generation_id], generation_id)
     if answer.kind == "failed" and not any(row.client_request_id == attempt.client_request_id for row in rows):

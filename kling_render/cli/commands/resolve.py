@@ -28,7 +28,7 @@ from kling_render.errors import InputProblems, UsageError
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.store.opening import Store
-from kling_render.workspace.evidence import Candidate, Question, question_of, standing_questions
+from kling_render.workspace.evidence import Nearby, Question, question_of, standing_questions
 from kling_render.workspace.resolving import find
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths
@@ -185,13 +185,13 @@ def _ask(session: _Project, question: Question, note: str) -> int:
     if invocation.as_json:
         invocation.document(_document([question_document(question)], code, found=found))
         return code
-    text = question_text(question, found, looked=not session.settings.offline)
+    text = question_text(question, found)
     if not can_ask(invocation) or question.driven:
         click.echo(text, nl=False)
         click.echo(f"  {question.driven} drives it now" if question.driven else answers_text(question).rstrip("\n"))
         return code
     click.echo(text, nl=False, err=True)
-    answer = prompt(question, found, read_line)
+    answer = prompt(question, found.found if found else (), read_line)
     if answer is None:
         return code
     answered = carry_out(
@@ -248,14 +248,14 @@ def _document(
     questions: list[dict[str, Any]],
     code: int,
     *,
-    found: list[Candidate] | None = None,
+    found: Nearby | None = None,
     answer: Answer | None = None,
     notices: list[str] | None = None,
 ) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "questions": questions,
-        "candidates": None if found is None else [candidate_document(candidate) for candidate in found],
+        "candidates": [candidate_document(one) for one in found.found] if found is not None and found.read else None,
         "answer": answer and {"kind": answer.kind, "generation_id": answer.generation_id or None},
         "notices": notices or [],
         "exit_code": code,
