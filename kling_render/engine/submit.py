@@ -193,8 +193,10 @@ class Submitter:
     async def _release_if_possible(self, attempt: Attempt) -> None:
         try:
             await self._release(attempt)
-        except StoreFault:
-            return  # the next run sees a dead owner's reservation and lets it go
+        except (StoreFault, IllegalTransition):
+            # The next run lets a dead owner's reservation go. Is the intent on disk although its write was called
+            # failed, the next run looks it up.
+            return
 
 
 _STOPPED = NotSent(failure=FailureClass.NOT_SENT, message="the run was told to stop before it was sent", stopped=True)

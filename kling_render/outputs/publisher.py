@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from kling_render.disk.filesystem import REAL, FileSystem
 from kling_render.lifecycle.records import Result, usd_of
 from kling_render.outputs.index import listed_files, read_index
 from kling_render.outputs.sidecar import sidecar, stamp
@@ -76,6 +77,7 @@ class TreePublisher:
         tool_version: str,
         finished: Mapping[Path, Iterable[int]] | None = None,
         allowed: Iterable[Path] = (),
+        fs: FileSystem = REAL,
     ) -> None:
         """Prepare for a run.
 
@@ -86,12 +88,14 @@ class TreePublisher:
             tool_version: of this program.
             finished: final path → takes of the cell that are up to date already: a higher one does not replace them.
             allowed: folders outside the project that an output folder may be a symlink to.
+            fs: the disk.
         """
         self._blobs = blobs
         self._digests = digests
         self._stamp = stamp(now())
         self._version = tool_version
         self._allowed = tuple(allowed)
+        self._fs = fs
         self._cells = {path: _Cell(set(takes)) for path, takes in (finished or {}).items()}
         self._trees: dict[Path, OutputTree] = {}
         self._lock = threading.Lock()
@@ -144,6 +148,7 @@ class TreePublisher:
                     stamp=self._stamp,
                     stored=self._blobs.has,
                     listed=listed_files(read_index(root)),
+                    fs=self._fs,
                 )
             return self._trees[root]
 

@@ -114,7 +114,7 @@ class OutputTree:
         """The open folder of a path inside the tree, and what had to go to the trash for it."""
         trashed: list[str] = []
         if make:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folders(self.root, fs=self.fs)
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(self.fs.folder(self.root))
             walked = PurePosixPath()
