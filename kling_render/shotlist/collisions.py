@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from kling_render.errors import Place
+from kling_render.records import dataclass
 from kling_render.shotlist.declarations import OutputDeclaration, Template
 from kling_render.shotlist.paths import collision_key
 from kling_render.shotlist.records import Job
@@ -31,18 +31,13 @@ class _File:
 
 def check_collisions(jobs: Sequence[Job], output: OutputDeclaration, report: Report) -> None:
     """Report files that share a path (KR0305), each pair of owners and the path named."""
-    keys: set[str] = set()
-    cells: set[str] = set()
-    clean = True
-    folders = False
+    finals: dict[str, str] = {}
     for job in jobs:
-        for path, is_new in ((job.output, True), (job.final, job.cell not in cells)):
-            key = collision_key(path)
-            folders = folders or ".mp4/" in key or ".mp4.json/" in key or key.startswith("index.json/")
-            clean = clean and not (is_new and key in keys)
-            keys.add(key)
-        cells.add(job.cell)
-    if not clean or folders:
+        finals.setdefault(job.cell, job.final)
+    paths = "\n".join([*(job.output for job in jobs), *finals.values()])  # no path holds a line break
+    keys = collision_key(paths)
+    folders = ".mp4/" in keys or ".mp4.json/" in keys or keys.startswith("index.json/") or "\nindex.json/" in keys
+    if folders or len(set(keys.split("\n"))) < len(jobs) + len(finals):
         _report(list(_files(jobs, output)), report)
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kling_render.models import PROMPT_LIMIT
+from kling_render.records import dataclass
 from kling_render.shotlist.cells import Cell, Point
 from kling_render.shotlist.declarations import Declarations, ShotDeclaration, ShotFields, Template
 from kling_render.shotlist.paths import PathProblem, check_path
 from kling_render.shotlist.records import Job, Request
 from kling_render.shotlist.reports import Report
+from kling_render.shotlist.row_texts import RowTexts
 from kling_render.shotlist.rules import Rule, known_ids, report_unused, rule_of
 from kling_render.shotlist.settings import Settings, axis_fields, resolve
 from kling_render.shotlist.template_names import Entity, Take, character_entity, motion_entity, shot_entity, thawed
 from kling_render.shotlist.templates import Prepared, Templates
 
+_FIRST = Take(1)
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -88,12 +90,17 @@ def _hits(rules: Sequence[Rule], cell: Cell) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class _PointNames:
-    """What the cells of one point share."""
+    """What the cells of one point share. Each cell puts its own names in."""
 
     suffix: str
     values: tuple[tuple[str, str], ...]
     prompt: dict[str, Any]
-    path: dict[str, Any]
+    take: dict[str, Any]
+    final: dict[str, Any]
+
+    def set(self, name: str, value: Any) -> None:
+        """Put a name of the cell in for all its templates."""
+        self.prompt[name] = self.take[name] = self.final[name] = value
 
 
 class ShotJobs:
@@ -104,67 +111,75 @@ class ShotJobs:
         self._cast = cast
         self._templates = templates
         self._report = report
-        self._takes = templates.prepare(cast.declared.output.takes)
-        self._final = templates.prepare(cast.declared.output.final)
+        self._takes = RowTexts(templates.prepare(cast.declared.output.takes))
+        self._final = RowTexts(templates.prepare(cast.declared.output.final))
         self._points: dict[Point, _PointNames] = {}
+        #: By identity of the template, which the declarations keep alive.
+        self._prompts: dict[int, tuple[RowTexts, bool]] = {}
 
     def jobs_of(self, cell: Cell, settings: Settings) -> list[Job]:
         """The jobs of one cell, one per take; takes whose prompt or path cannot be made are left out (reported)."""
-        names = self._points.get(cell.point) or self._point_names(cell.point, settings)
-        character = self._cast.declared.characters[cell.character]
-        motion = self._cast.declared.motions[cell.motion]
-        own = {"character": self._cast.characters[cell.character], "motion": self._cast.motions[cell.motion]}
-        prompt_names = names.prompt | own
-        path_names = names.path | own
+        names = self._points.get(cell.point) or self._point_names(cell.point)
+        names.set("character", self._cast.characters[cell.character])
+        names.set("motion", self._cast.motions[cell.motion])
         cell_id = f"{self._shot.id}/{cell.character}/{cell.motion}{names.suffix}"
-        prepared = self._templates.prepare(settings.prompt) if settings.prompt is not None else None
-        by_take = prepared is not None and prepared.reads("take")
-        final = self._path(self._final, path_names, cell_id)
-        prompt = (
-            "" if prepared is None or by_take else self._prompt(prepared, prompt_names | {"take": Take(1)}, cell_id)
-        )
+        final = self._path(self._final, cell, 1, names.final, cell_id)
+        texts, by_take = self._prompt_texts(settings.prompt) if settings.prompt is not None else (None, False)
+        prompt: str | None = ""
+        if texts is not None and not by_take:
+            names.prompt["take"] = _FIRST
+            prompt = self._prompt(texts, cell, 1, names.prompt, cell_id)
         jobs = []
         for number in range(1, settings.takes + 1):
-            take = Take(number)
             job_id = f"{cell_id}/t{number:02d}"
-            if by_take and prepared is not None:
-                prompt = self._prompt(prepared, prompt_names | {"take": take}, job_id)
-            path_names["take"] = take
-            output = self._path(self._takes, path_names, job_id)
+            names.prompt["take"] = names.take["take"] = _FIRST if number == 1 else Take(number)
+            if texts is not None and by_take:
+                prompt = self._prompt(texts, cell, number, names.prompt, job_id)
+            output = self._path(self._takes, cell, number, names.take, job_id)
             if prompt is None or output is None or final is None:
                 continue
-            request = Request(
-                model=settings.model,
-                image=character.image,
-                video=motion.video,
-                start=motion.start,
-                end=motion.end,
-                prompt=prompt,
-                orientation=settings.orientation,
-                keep_audio=settings.keep_audio,
-                params=settings.params,
+            job = Job(
+                id=job_id,
+                shot=self._shot.id,
+                character=cell.character,
+                motion=cell.motion,
                 take=number,
+                values=names.values,
+                request=self._request(cell, settings, prompt, number),
+                output=output,
+                final=final,
+                priority=settings.priority,
+                tags=settings.tags,
+                place=self._shot.place,
+                prompt_place=None if texts is None else texts.prepared.place,
             )
-            jobs.append(
-                Job(
-                    id=job_id,
-                    shot=self._shot.id,
-                    character=cell.character,
-                    motion=cell.motion,
-                    take=number,
-                    values=names.values,
-                    request=request,
-                    output=output,
-                    final=final,
-                    priority=settings.priority,
-                    tags=settings.tags,
-                    place=self._shot.place,
-                    prompt_place=prepared.place if prepared is not None else None,
-                )
-            )
+            jobs.append(job)
         return jobs
 
-    def _point_names(self, point: Point, settings: Settings) -> _PointNames:
+    def _request(self, cell: Cell, settings: Settings, prompt: str, take: int) -> Request:
+        motion = self._cast.declared.motions[cell.motion]
+        return Request(
+            model=settings.model,
+            image=self._cast.declared.characters[cell.character].image,
+            video=motion.video,
+            start=motion.start,
+            end=motion.end,
+            prompt=prompt,
+            orientation=settings.orientation,
+            keep_audio=settings.keep_audio,
+            params=settings.params,
+            take=take,
+        )
+
+    def _prompt_texts(self, template: Template) -> tuple[RowTexts, bool]:
+        """A prompt's template, and whether its text may differ between the takes of a cell."""
+        found = self._prompts.get(id(template))
+        if found is None:
+            prepared = self._templates.prepare(template)
+            found = self._prompts[id(template)] = (RowTexts(prepared), prepared.reads("take"))
+        return found
+
+    def _point_names(self, point: Point) -> _PointNames:
         shot = self._shot
         joined = ".".join(point.ids)
         tags = shot.fields.tags if shot.fields.tags is not None else self._cast.declared.defaults.tags or ()
@@ -175,17 +190,20 @@ class ShotJobs:
         }
         values = {axis.name: _shown(value.value) for axis, value in zip(shot.axes, point.values, strict=True)}
         ids = dict(zip(values, point.ids, strict=True))
-        names = _PointNames(
-            f"/{joined}" if joined else "", tuple(ids.items()), every | values | fixed, every | ids | fixed
-        )
+        suffix = f"/{joined}" if joined else ""
+        of_paths = every | ids | fixed
+        names = _PointNames(suffix, tuple(ids.items()), every | values | fixed, dict(of_paths), of_paths)
         self._points[point] = names
         return names
 
-    def _prompt(self, prepared: Prepared, names: dict[str, Any], job_id: str) -> str | None:
-        text = prepared.render(names)
+    def _prompt(self, texts: RowTexts, cell: Cell, take: int, names: dict[str, Any], job_id: str) -> str | None:
+        text = texts.text(cell, take, names)
         if text is None:
             return None
         text = text.strip()
+        if text and len(text) <= PROMPT_LIMIT and text.isprintable():
+            return text
+        prepared = texts.prepared
         if not text and prepared.template.text:
             message = f"the prompt of {job_id} is blank"
             self._once(prepared, "KR0405", message, 'write "" if no prompt is meant', warning=True)
@@ -211,15 +229,15 @@ class ShotJobs:
         say = self._report.warning if warning else self._report.error
         say(code, message, prepared.place or self._shot.place, help=hint)
 
-    def _path(self, prepared: Prepared, names: dict[str, Any], name: str) -> str | None:
-        text = prepared.render(names)
+    def _path(self, texts: RowTexts, cell: Cell, take: int, names: dict[str, Any], name: str) -> str | None:
+        text = texts.text(cell, take, names)
         if text is None:
             return None
         path = check_path(text)
         if isinstance(path, PathProblem):
             shown = text if len(text) <= 80 else f"{text[:80]}…"
             message = f"output path '{shown}' of {name}: {path.message}"
-            self._once(prepared, path.code, message, path.help)
+            self._once(texts.prepared, path.code, message, path.help)
             return None
         return path
 

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from functools import lru_cache
+
+from kling_render.records import dataclass
 
 MAX_COMPONENT_BYTES = 255
 #: Leaves room for the project's own folder below the 1,024 bytes that macOS allows for a whole path.
 MAX_PATH_BYTES = 900
-#: A path of plain names passes in one look.
-_PLAIN = re.compile(
-    r"(?:(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]|conin|conout)(?:[./]|$))[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*/)*"
-    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]|conin|conout)\.)[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*\.mp4",
+_PLAIN_NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]|conin|conout)(?:\.|$))[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*",
     re.IGNORECASE | re.ASCII,
 )
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:\.|$)", re.IGNORECASE)
@@ -43,7 +43,7 @@ class PathProblem:
 
 def check_path(text: str) -> str | PathProblem:
     """The path of a video without idle parts (`a//./b.mp4` → `a/b.mp4`), or why it cannot be one."""
-    if len(text) < MAX_COMPONENT_BYTES and _PLAIN.fullmatch(text):
+    if len(text) < MAX_COMPONENT_BYTES and text.endswith(".mp4") and all(map(_is_plain, text.split("/"))):
         return text
     checked = check_folder(text)
     if isinstance(checked, PathProblem):
@@ -53,6 +53,12 @@ def check_path(text: str) -> str | PathProblem:
             "KR0306", "an output path must end in a file name with '.mp4'", "end the template in a name and '.mp4'"
         )
     return checked
+
+
+@lru_cache(maxsize=4096)  # folders, and names of cells, repeat in every path
+def _is_plain(name: str) -> bool:
+    """Whether a name is good everywhere at a glance."""
+    return _PLAIN_NAME.fullmatch(name) is not None
 
 
 def check_folder(text: str) -> str | PathProblem:

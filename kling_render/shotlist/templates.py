@@ -7,13 +7,14 @@ here; only the others load Jinja2. Both ways give the same text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kling_render.errors import Place
 from kling_render.ports import ProjectFiles
+from kling_render.records import dataclass
 from kling_render.shotlist.declarations import Template
 from kling_render.shotlist.reports import Report
 from kling_render.shotlist.template_names import MAPPING_METHODS, SCALARS, Entity
@@ -25,7 +26,11 @@ _PRINTED = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]
 _OPENING = re.compile(r"\{[{%#]")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"})
-_LARGEST = 16_384
+LARGEST = 16_384
+"""Characters of a text that is rendered here; Jinja2 says that a larger one is too large."""
+
+Printed = tuple[str, tuple[str, ...]]
+"""A printed name and the fields after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,7 @@ class Plain:
 
     #: The texts, with `%s` where a name is printed.
     form: str
-    #: Each printed name and the fields after it.
-    printed: tuple[tuple[str, tuple[str, ...]], ...]
+    printed: tuple[Printed, ...]
 
 
 def plain(text: str) -> Plain | None:
@@ -55,19 +59,27 @@ def plain(text: str) -> Plain | None:
 
 def print_plainly(template: Plain, names: Mapping[str, Any]) -> str | None:
     """The text of a plain template; None when a name is missing or has no plain text (Jinja2 says what is wrong)."""
-    values: list[Any] = []
+    values = printed_values(template.printed, names)
+    if values is None:
+        return None
+    text = template.form % values
+    return text if len(text) <= LARGEST else None
+
+
+def printed_values(printed: Iterable[Printed], names: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The texts of printed names; None when one is missing or has no plain text."""
+    values: list[str] = []
     try:
-        for name, fields in template.printed:
+        for name, fields in printed:
             value = names[name]
             for each in fields:
                 value = value.fields[each] if type(value) is Entity else _item(value, each)
             if type(value) not in SCALARS:
                 return None
-            values.append(value)
+            values.append(str(value))
     except KeyError:
         return None
-    text = template.form % tuple(values)
-    return text if len(text) <= _LARGEST else None
+    return tuple(values)
 
 
 def _item(value: Any, name: str) -> Any:
