@@ -30,6 +30,8 @@ COMMANDS = {
     "pull": "fetch everything that can be had without paying",
     "resolve": "answer what only you can answer: was it paid, is it lost?",
     "retry": "render failed jobs again",
+    "adopt": "make an existing generation or video a job's result",
+    "audit": "compare what was estimated, reported and booked",
     "sandbox": "run a local stand-in for the API",
     "doctor": "check key, balance, price, store and disk",
     "config": "show every setting, its value and where it came from",

@@ -98,6 +98,16 @@ class SqliteTransaction(LedgerQueries):
         found = next((a for a in self.of_prefix(wanted.namespace, prefix) if a.is_unattached and a.is_paid), None)
         if found is None:
             return None
+        return self.give(found.id, wanted, at, **detail)
+
+    def give(self, attempt_id: str, wanted: Attempt, at: float, **detail: Any) -> Attempt:
+        """Give an unattached generation to a job, whatever its prefix: `attach` by the user's word.
+
+        The caller has seen that nothing stands for the job's fingerprint.
+        """
+        found = self._known(attempt_id)
+        if not found.is_unattached:
+            raise ValueError(f"{attempt_id} belongs to {found.job}")
         known = {name: getattr(wanted, name) for name in _OF_THE_JOB}
         attached = replace(found, **known, hold=wanted.hold if found.hold is None else found.hold)
         self._update(found, rows.storable(attached))

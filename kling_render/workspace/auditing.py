@@ -12,13 +12,14 @@ from kling_render.errors import DecisionNeeded
 from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.books import Line, compare, own_books, unknown_ids
 from kling_render.lifecycle.records import Attempt
-from kling_render.lifecycle.states import HOLDING
+from kling_render.lifecycle.states import State
 from kling_render.ports import Clock
 from kling_render.store.opening import Store
 from kling_render.workspace.account import Account, Say, Window, open_account
 from kling_render.workspace.lost import is_of_our_models
 
 _DAY_S = 86_400.0
+_DOUBTFUL = frozenset({State.INTENT, State.IN_DOUBT, State.NEEDS_USER, State.ABANDONED})
 
 NOT_IN_STORE = "(not in the store)"
 NO_JOB = "(no job known)"
@@ -59,7 +60,7 @@ class _Own:
     acknowledged: frozenset[str]
 
     def doubtful(self) -> list[Attempt]:
-        return [a for a in self.attempts if a.generation_id is None and a.state in HOLDING]
+        return [a for a in self.attempts if a.generation_id is None and a.state in _DOUBTFUL]
 
 
 def own_audit(store: Store, settings: Settings, *, now: float, days: int, why: str) -> Audit:

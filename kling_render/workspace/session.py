@@ -33,6 +33,7 @@ from kling_render.workspace.uploads import ProjectUploads
 from kling_render.workspace.works import claimed_paths, works_of
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
 
+_NO_FOLDER = "\0"
 _KEPT = frozenset({Action.UP_TO_DATE, Action.PINNED})
 
 
@@ -46,6 +47,8 @@ class Session:
     watcher: Watcher
     #: Paid attempts besides the project's own that are to be finished in the same run.
     also: Sequence[Work] = ()
+    #: Only the selected jobs: what else the project has open is left alone.
+    alone: bool = False
     _ran: bool = False
 
     @property
@@ -89,7 +92,7 @@ class Session:
     ) -> RunReport:
         """Run to the end and write the index."""
         works = [*self.also, *self.works(paying=paying)]
-        if not works and not self._has_open():
+        if not works and not self._has_more():
             return RunReport()  # the commonest run of all
         self._ran = True
         publisher = self._publisher()
@@ -117,7 +120,7 @@ class Session:
             watcher=self.watcher,
             publisher=publisher,
             clock=workspace.clock,
-            online=any(work.result is None for work in works) or self._has_open(),
+            online=any(work.result is None for work in works) or self._has_more(),
             helpful=bool(works),
             uploads=ProjectUploads(inspection, store.blobs, store.cache),
             renderer=renderer,
@@ -129,7 +132,7 @@ class Session:
                 wiring,
                 works,
                 options,
-                folder=str(project.folder),
+                folder=_NO_FOLDER if self.alone else str(project.folder),
                 claimed=claimed_paths(self.planned.everything, project),
                 on_start=on_start,
             )
@@ -137,8 +140,10 @@ class Session:
             if renderer is not None:
                 await renderer.close()
 
-    def _has_open(self) -> bool:
-        """Whether the project has attempts that have to be finished, wanted by a job or not."""
+    def _has_more(self) -> bool:
+        """Whether the project has attempts that this run finishes, wanted by a job or not."""
+        if self.alone:
+            return False
         folder = str(self.planned.project.folder)
         with self.workspace.store.ledger.reading() as ledger:
             return any(a.folder == folder for a in ledger.open_attempts(self.planned.plan.namespace))

@@ -17,7 +17,7 @@ def lose_everything(studio: Studio) -> None:
 
 
 def test_a_lost_store_and_tree_come_back_by_pull_alone(studio: Studio) -> None:
-    """Every result is adopted for its job, downloaded and published; said with rows and cost; a second time is nothing."""
+    """Every result is adopted for its job, downloaded and published, and said with its cost; a second time is nothing."""
     assert studio.render().code == 0
     before = studio.videos()
     lose_everything(studio)
