@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from kling_render.records import dataclass
 
 
 class FailureClass(StrEnum):

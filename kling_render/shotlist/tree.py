@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from kling_render.errors import Place
+from kling_render.records import dataclass
 
 
 @dataclass(slots=True, eq=False)
