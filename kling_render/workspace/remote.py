@@ -11,7 +11,7 @@ from kling_render.shotlist.records import InputRef
 from kling_render.store.blobs import DiskBlobs
 from kling_render.store.cache import Cache
 
-_REMOTE = "remote-input/1"
+REMOTE = "remote-input/1"
 
 
 def fetch_all(
@@ -21,7 +21,7 @@ def fetch_all(
     found: dict[InputRef, Path] = {}
     for ref in refs:
         assert ref.url is not None
-        digest = ref.pin or cache.get(_REMOTE, ref.url)
+        digest = ref.pin or cache.get(REMOTE, ref.url)
         if digest and blobs.has(digest):
             found[ref] = blobs.path(digest)
         elif offline:
@@ -42,7 +42,7 @@ def _fetch(ref: InputRef, found: dict[InputRef, Path], problems: Problems, blobs
     try:
         fetched = asyncio.run(fetch_input(ref.url, temporary))
         found[ref] = blobs.adopt(temporary, fetched.sha256)
-        cache.put(_REMOTE, ref.url, fetched.sha256)
+        cache.put(REMOTE, ref.url, fetched.sha256)
     except FetchFailed as error:
         help_ = "check the URL in a browser; the model's server must be able to read it"
         problems.warning("KR0218", f"{ref.shown} is not checked: {error}", ref.place, help=help_)

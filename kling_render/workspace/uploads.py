@@ -16,7 +16,7 @@ from kling_render.store.cache import Cache
 from kling_render.store.hashing import sha256_of
 from kling_render.workspace.inspect import Inspection
 
-_TRIM = "trim/1"
+TRIM = "trim/1"
 
 
 class ProjectUploads:
@@ -60,10 +60,10 @@ class ProjectUploads:
         digest = self._inspection.digests[ref]
         key = f"{digest}:{request.start}:{request.end}:{request.keep_audio}"
         async with self._trims.setdefault(key, asyncio.Lock()):
-            made = str(self._cache.get(_TRIM, key) or "")
+            made = str(self._cache.get(TRIM, key) or "")
             if not made or not self._blobs.has(made):
                 made = await asyncio.to_thread(self._trim, request, source, digest)
-                self._cache.put(_TRIM, key, made)
+                self._cache.put(TRIM, key, made)
         return _upload(self._blobs.path(made), made, "video/mp4", ref.shown)
 
     def _trim(self, request: Request, source: Path, digest: str | None) -> str:

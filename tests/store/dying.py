@@ -33,7 +33,7 @@ class DyingFiles(FaultyFiles):
 
 def killed_at_every_call(act: str, template: Path, *arguments: Path) -> list[Path]:
     """Copies of a store, each with a command killed on it one call later, until it was not killed any more."""
-    words = [sys.executable, "-m", "tests.store.dying", act, template, *arguments]
+    words = [sys.executable, "-m", "tests.store.dying", act, str(template), *map(str, arguments)]
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
