@@ -20,7 +20,7 @@ from kling_render.lifecycle.answers import Accepted, FailureClass, Rejected, Sub
 from kling_render.lifecycle.classify import classify
 from kling_render.lifecycle.identity import client_request_id, ulid
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
-from kling_render.lifecycle.states import Event
+from kling_render.lifecycle.states import Event, IllegalTransition
 from kling_render.ports import InputGone, LogUnavailable
 
 
