@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shutil
+import subprocess
 from typing import Any
 
 import pytest
 
 from kling_render.store.opening import Store
-from tests.e2e.harness import Ended, Studio, finished, paid_once, valid, wait_until
+from tests.e2e.harness import PAY, TOOL, Ended, Studio, finished, paid_once, valid, wait_until
 
 FOX, CAT = "sc010/fox/wave/t01", "sc010/cat/wave/t01"
 NO_LOG = "log:status,status=503"
@@ -192,3 +195,60 @@ def test_while_another_process_drives_it_nothing_is_decided(asked: Studio) -> No
 
 def driven(shown: Ended) -> bool:
     return "drives it now" in shown.out
+
+
+def test_an_answer_that_was_cut_off_is_finished_by_the_next_run(asked: Studio) -> None:
+    """Killed between the decision and the download: what was adopted is adopted, and is brought home."""
+    asked.sandbox.faults()
+    asked.sandbox.faults("cdn:delay,seconds=30")
+    adopting = asked.start("resolve", FOX, "--adopt", lost_id(asked))
+    wait_until(lambda: history(asked)[-1][0] == "complete")
+    adopting.kill()
+    finished(adopting)
+    asked.sandbox.faults()
+    pulled = asked.run("pull")
+    assert (pulled.code, len(asked.videos()), asked.accepted()) == (0, 2, 1), pulled.text
+    assert next(detail for event, detail in history(asked) if event == "accept")["by"]
+    paid_once(asked.book())
+
+
+def on_a_terminal(studio: Studio, *words: str, answers: list[str]) -> Ended:
+    """Call the tool on a terminal and type an answer at each prompt."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*TOOL, *words],
+        cwd=studio.project,
+        env=studio.environment({"TERM": "dumb", "COLUMNS": "200"}),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown, left = b"", list(answers)
+    while True:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:  # what Linux says when the other side has closed
+            data = b""
+        if not data:
+            break
+        shown += data
+        if left and shown.rstrip(b" ").endswith((b"  >", b"to go on:")):
+            shown += b" "
+            os.write(ours, left.pop(0).encode() + b"\n")
+    os.close(ours)
+    return Ended(process.wait(30), shown.decode(), "")
+
+
+def test_a_run_on_a_terminal_asks_once_when_it_ends(studio: Studio) -> None:
+    """Enter leaves it in doubt; a second run asks again, and an answer changes how the run ends."""
+    studio.write_list(characters={"fox": {"image": "fox.png"}})
+    studio.sandbox.faults(LOST, NO_LOG)
+    first = on_a_terminal(studio, "render", *PAY, "--without-log", answers=[""])
+    assert first.code == 4, first.text
+    assert "may pay twice (up to $0.336)" in first.out
+    answered = on_a_terminal(studio, "render", *PAY, "--without-log", answers=["3", "0.33", "3", "0.336"])
+    assert answered.code == 10, answered.text
+    assert "submits it again" in answered.out
+    assert [event for event, _ in history(studio)][-2:] == ["abandon", "set-aside"]
+    assert len(studio.book()["submits"]) == 1
