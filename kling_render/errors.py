@@ -15,10 +15,8 @@ Everything else that can stop a command is one of these (the exit codes are the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
-
-from kling_render.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ Values only; every limit names its source. `vendor` is the AI/ML API's own docum
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-
-from kling_render.records import dataclass
 
 DEFAULT_MODEL = "klingai/video-v2-6-pro-motion-control"
 PROMPT_LIMIT = 2500

@@ -6,6 +6,7 @@ The real things live in `disk/`, `store/`, `providers/` and `cli/`; tests pass p
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -14,7 +15,6 @@ from kling_render.lifecycle.reconcile import LogRead
 from kling_render.lifecycle.records import Attempt, Cap, OverBudget, Reserved, Result, Taken
 from kling_render.lifecycle.requests import SubmitRequest
 from kling_render.lifecycle.states import Event
-from kling_render.records import dataclass
 
 T = TypeVar("T")
 

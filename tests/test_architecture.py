@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "kling_render"
 
 #: Values and protocols that every room may use.
-COMMON = {"errors", "models", "ports", "records"}
+COMMON = {"errors", "models", "ports"}
 #: Settings belong to the wiring; no inner room reads them.
 SETTINGS = {"config"}
 
@@ -22,7 +22,6 @@ SETTINGS = {"config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "models": set(),
-    "records": set(),
     "ports": {"lifecycle"},  # the records that the protocols speak of
     "schemas_at": set(),
     "config": {"shotlist"},

@@ -6,14 +6,13 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kling_render.errors import Diagnostic, UsageError
-from kling_render.records import dataclass
 
 if TYPE_CHECKING:
     from kling_render.config import Settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,6 @@ from kling_render.config.sources import (
 )
 from kling_render.config.values import Context, is_loopback, normal_origin
 from kling_render.errors import AccountRefused, InputProblems
-from kling_render.records import dataclass
 from kling_render.shotlist.records import WatchAllowance
 
 SANDBOX = "sandbox"

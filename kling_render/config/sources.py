@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from kling_render.config.file import read_config
 from kling_render.config.secrets import KEY_VARIABLES
 from kling_render.config.values import Context, choice, figure, number, origin, path, paths, switch, whole
 from kling_render.errors import Diagnostic, Place, UsageError, nearest
-from kling_render.records import dataclass
 from kling_render.shotlist.records import WatchAllowance
 
 DEFAULT_BASE_URL = "https://api.aimlapi.com"

@@ -7,10 +7,10 @@ passed, two complete reads a twelfth of it apart found none, and a newer request
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.records import Attempt
-from kling_render.records import dataclass
 
 WINDOW_MARGIN_S = 600.0
 """How far around the submit the log is read, in seconds of server time."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from kling_render.lifecycle.states import SPENT_NOTHING, State
-from kling_render.records import dataclass
 
 CREDITS_PER_USD = 2_000_000
 """Stated by the vendor: 2,000,000 credits are 1 USD."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from kling_render.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Literal
-
-from kling_render.records import dataclass
 
 ImageKind = Literal["png", "jpeg", "webp"]
 ClipContainer = Literal["mp4", "mov"]

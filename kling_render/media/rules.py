@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from kling_render.media.facts import ClipFacts, ImageFacts
 from kling_render.models import Limit, Model
-from kling_render.records import dataclass
 
 Orientation = Literal["image", "video"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from kling_render.disk.publish import publish_bytes
 from kling_render.outputs.sidecar import usd_text
 from kling_render.outputs.tree import OutputTree
-from kling_render.records import dataclass
 
 FORMAT = "kling-render.index/1"
 NAME = "index.json"

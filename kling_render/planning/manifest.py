@@ -22,13 +22,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from kling_render.models import MODELS
-from kling_render.records import dataclass
 from kling_render.shotlist.records import Request
 
 FORMAT = "kling-render.manifest/1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from kling_render.lifecycle.records import Attempt, Result
@@ -22,7 +22,6 @@ from kling_render.planning.records import (
     Totals,
     reason,
 )
-from kling_render.records import dataclass
 from kling_render.shotlist.records import InputRef, Job, Project, Request
 
 

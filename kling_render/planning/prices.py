@@ -7,11 +7,11 @@ Money is `Decimal`; an answer is best parsed with `parse_float=Decimal`, other f
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any, Literal
 
 from kling_render.models import MODELS
-from kling_render.records import dataclass
 from kling_render.shotlist.records import Request
 
 Source = Literal["catalogue", "cached", "free"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from kling_render.errors import Place
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.lifecycle.states import State
 from kling_render.planning.manifest import Difference, Manifest, differences
 from kling_render.planning.records import Action, Presence, Reason, ReasonCode, reason
-from kling_render.records import dataclass
 from kling_render.shotlist.records import Job
 
 

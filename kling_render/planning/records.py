@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -9,7 +10,6 @@ from kling_render.errors import Place
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.planning.manifest import InputIdentity
 from kling_render.planning.prices import Price
-from kling_render.records import dataclass
 from kling_render.shotlist.records import Job
 
 

@@ -12,13 +12,13 @@ KR0118   (warning) a free field that nearly equals a known one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kling_render.errors import Place, Problems
-from kling_render.records import dataclass
 from kling_render.shotlist import scalars
 from kling_render.shotlist.explain import quoted
 from kling_render.shotlist.fields import scalar_text, texts

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
 from kling_render.errors import Place, did_you_mean
-from kling_render.records import dataclass
 from kling_render.shotlist.declarations import Axis, AxisValue, Pattern, ShotDeclaration
 from kling_render.shotlist.matching import select
 from kling_render.shotlist.records import Character, Motion

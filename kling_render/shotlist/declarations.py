@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kling_render.errors import Place
-from kling_render.records import dataclass
 from kling_render.shotlist.records import Budget, Character, Motion, Orientation, WatchAllowance
 
 

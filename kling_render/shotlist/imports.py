@@ -10,11 +10,10 @@ KR0116   a file cannot be read
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kling_render.errors import Place
-from kling_render.records import dataclass
 from kling_render.shotlist import nodes
 from kling_render.shotlist.builder import MAX_DEPTH
 from kling_render.shotlist.cast import twice

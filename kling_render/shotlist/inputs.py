@@ -16,12 +16,11 @@ KR0212   a Git LFS pointer instead of the file
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from kling_render.errors import Place, Problems, nearest
 from kling_render.ports import ProjectFiles
-from kling_render.records import dataclass
 from kling_render.shotlist import urls
 from kling_render.shotlist.declarations import Template
 from kling_render.shotlist.explain import quoted

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from kling_render.errors import Diagnostic, Place
-from kling_render.records import dataclass
 
 Orientation = Literal["image", "video"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from kling_render.errors import Diagnostic, Place, Problems
-from kling_render.records import dataclass
 
 #: Codes of patterns and axis names that match nothing.
 _PATTERNS = frozenset({"KR0130", "KR0131"})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kling_render.errors import Place, did_you_mean
-from kling_render.records import dataclass
 from kling_render.shotlist.cells import Cell, Point, Survey, axis_position, product_of
 from kling_render.shotlist.declarations import AddedCell, Axis, Match, Pattern, ShotDeclaration
 from kling_render.shotlist.matching import is_glob, matching, report_no_match

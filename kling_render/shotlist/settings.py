@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from kling_render.errors import Place, did_you_mean
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
-from kling_render.records import dataclass
 from kling_render.shotlist.cells import Point
 from kling_render.shotlist.declarations import Axis, AxisValue, ShotFields, Template
 from kling_render.shotlist.records import Orientation

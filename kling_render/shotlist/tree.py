@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from kling_render.errors import Place
-from kling_render.records import dataclass
 
 
 @dataclass(slots=True, eq=False)

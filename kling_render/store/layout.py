@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from kling_render.records import dataclass
 
 FORMAT = 1
 """The version of the store's format; see `store.migrations`."""

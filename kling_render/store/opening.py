@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,6 @@ from kling_render.disk.publish import make_folders, publish_bytes
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import Event, State
-from kling_render.records import dataclass
 from kling_render.store import faults, owners
 from kling_render.store.blobs import DiskBlobs
 from kling_render.store.cache import Cache

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.reconcile import LogRead
 from kling_render.lifecycle.records import Attempt, Result, Transition
 from kling_render.lifecycle.states import State
-from kling_render.records import dataclass
 
 ATTEMPT_COLUMNS = tuple(field.name for field in fields(Attempt))
 RESULT_COLUMNS = tuple(field.name for field in fields(Result))

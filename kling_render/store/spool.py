@@ -12,12 +12,12 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from kling_render.disk.filesystem import REAL, FileSystem, Folder
 from kling_render.disk.publish import write_all
 from kling_render.errors import StoreFault
-from kling_render.records import dataclass
 from kling_render.store import faults
 
 SLOT_BYTES = 4096

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from kling_render.media.rules import Violation, check_clip, check_image, check_n
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.planning.manifest import InputIdentity
 from kling_render.ports import Digests
-from kling_render.records import dataclass
 from kling_render.shotlist.records import InputRef, Request
 from kling_render.shotlist.redaction import redacted
 from kling_render.store.cache import Cache

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from kling_render.planning.records import Plan, Presence
 from kling_render.planning.selectors import select
 from kling_render.planning.states import job_state
 from kling_render.ports import Clock
-from kling_render.records import dataclass
 from kling_render.shotlist.expand import expand
 from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.reader import read
