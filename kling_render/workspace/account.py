@@ -24,7 +24,9 @@ MOST_DAYS = 92
 _DAY_S = 86_400.0
 _PART_S = 7 * _DAY_S
 """The log is read in parts of a week: what was read stays read when one of many requests fails."""
-_TRIES = 4
+_TRIES = 5
+_PAUSE_S = 4.0
+"""Longest first pause: with the ones after it a minute, which is what the server's limit on log reads asks for."""
 
 Say = Callable[[str], None]
 
@@ -119,4 +121,4 @@ async def open_account(settings: Settings, clock: Clock, say: Say) -> AsyncItera
         clock=clock,
     )
     async with client as api:
-        yield Account(api, clock, settings.poll_seconds, say)
+        yield Account(api, clock, min(settings.poll_seconds, _PAUSE_S), say)

@@ -54,8 +54,8 @@ class Found:
 
     def cost(self, attempt: Attempt) -> int | None:
         """What a generation cost, as far as anybody says."""
-        booked = self.booked.get(attempt.generation_id or "")
-        return attempt.hold if booked is None and attempt.charge is None else booked or attempt.charge
+        told = (self.booked.get(attempt.generation_id or ""), attempt.charge, attempt.hold)
+        return next((amount for amount in told if amount is not None), None)
 
 
 async def find_lost(
@@ -92,7 +92,7 @@ async def find_lost(
     for charge in charges or ():
         if charge.reference_id is not None:
             booked[charge.reference_id] = booked.get(charge.reference_id, 0) + charge.credits
-    adoption = _Adoption(store, read, wanted, booked)
+    adoption = Adoption(store, read, wanted, booked)
     attached, adopted = adoption.of(rows)
     return Found(
         days=days,
@@ -130,8 +130,15 @@ def _is_ours(row: LogRow) -> bool:
     return prefix is not None and _HEX.fullmatch(prefix) is not None
 
 
-class _Adoption:
-    """Takes rows of the log into the ledger, all in one transaction."""
+class Adoption:
+    """Takes rows of the log into the ledger, all in one transaction.
+
+    Args:
+        store: open.
+        read: of the log; it names the account and the server's time.
+        wanted: prefix of a fingerprint → the job it stands for.
+        booked: generation id → credits, as far as they are known.
+    """
 
     def __init__(self, store: Store, read: LogRead, wanted: Mapping[str, Attempt], booked: Mapping[str, int]) -> None:
         self._store = store

@@ -164,13 +164,13 @@ class AimlApi:
                 return
             offset += len(page)
 
-    async def transactions(self, start: float, end: float) -> list[Booking]:
+    async def transactions(self, start: float, end: float, page: int = v.LOG_PAGE) -> list[Booking]:
         """Every charge for the use of a model between two times (seconds since the epoch, server time), newest first.
 
         Raises:
             LogUnavailable: they could not be read completely.
         """
-        query: dict[str, Any] = {"from": v.iso(start), "to": v.iso(end), "limit": v.LOG_PAGE}
+        query: dict[str, Any] = {"from": v.iso(start), "to": v.iso(end), "limit": page}
         query |= {"direction": "CHARGE", "type": "MODEL_USAGE"}
         found: list[Booking] = []
         seen: set[str] = set()
