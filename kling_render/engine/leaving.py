@@ -25,12 +25,17 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
         self._parked: set[asyncio.Task[Any]] = set()
         self._following: set[asyncio.Task[Any]] = set()
+        self._one_ended = asyncio.Event()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run it beside the others."""
         task = asyncio.create_task(self._guarded(work))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._one_ended.set()
 
     async def _guarded(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -83,11 +88,21 @@ class Tasks:
         # After a fault of the store nothing is waited for that another process does: it may wait for us.
         while self._running - (self._following if but_followers or self.store_fault else set()):
             limit = GRACE_S if self.leaving else 1.0
-            done, _ = await asyncio.wait(self._running, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            done = await self._one_ends(limit)
             if self._bug is not None:
                 raise self._bug
             if not done and self.leaving:
                 return
+
+    async def _one_ends(self, within_s: float) -> bool:
+        """Whether a task ends in time. `asyncio.wait` would look at every task each time one ends."""
+        self._one_ended.clear()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._one_ended.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def drain(self) -> None:
         """Leave nothing running in this process."""
