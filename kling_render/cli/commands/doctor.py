@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kling_render.providers.aimlapi.client import AimlApi
 
 _SIGNS = {"ok": "ok  ", "warning": "warn", "problem": "FAIL"}
-_LIBRARIES = ("h11", "av", "pillow", "jinja2", "pyyaml", "click")
+_LIBRARIES = ("httpx", "av", "pillow", "jinja2", "pyyaml", "click")
 _LOW_DISK = 1 << 30
 _CLOCK_OFF_S = 300.0
 _LOG_DAYS = 7

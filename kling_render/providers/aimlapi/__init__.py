@@ -1,4 +1,4 @@
-"""The AI/ML API: the only room that knows the vendor's words, and the only one that speaks HTTP."""
+"""The AI/ML API: the only room that knows the vendor's words, and the only one that imports httpx."""
 
 import importlib.util
 import sys

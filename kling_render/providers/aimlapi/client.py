@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlencode
+
+import httpx
 
 from kling_render import __version__
 from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
@@ -19,17 +21,20 @@ from kling_render.ports import Clock, Fetched, LogRefused, LogUnavailable
 from kling_render.providers.aimlapi import vocabulary as v
 from kling_render.providers.aimlapi.body import InputChanged, SubmitBody
 from kling_render.providers.aimlapi.fetch import fetch
-from kling_render.providers.aimlapi.wire import Connection, Wire, WireError, message, place_of
 
 _ANSWER_CAP = 1 << 20
 _RAW_CAP = 1 << 16
+_CONNECT_S = 10.0
 _POLL_S = 30.0
 _ANSWER_S = 120.0
 _SLOWEST_UPLOAD = 64 * 1024
 """Bytes per second below which an upload is given up."""
+_POOL = httpx.Limits(max_connections=8, max_keepalive_connections=8)
+"""More kept connections make the pool quadratic in its bookkeeping."""
+_FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _QUICK_POLLS = 8
 _FETCHES = 16
-"""Exchanges at once; more would only share the same line."""
+"""Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
 _PAGES = 2_000
 """Pages of charges that are read at most: 200,000 charges."""
 _DRIFT_S = 30.0
@@ -55,8 +60,16 @@ class AimlApi:
         self._ahead = 0.0
         #: Wall clock and monotonic clock when the server last told its time.
         self._seen_at: tuple[float, float] | None = None
-        self._headers = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
-        self._wire = Wire()
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log signed links
+        authorization = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
+        tls = ssl.create_default_context()  # one for all clients: reading the certificates takes long
+        timeout = httpx.Timeout(_POLL_S, connect=_CONNECT_S, pool=None)
+        options: dict[str, Any] = {"verify": tls, "trust_env": False, "follow_redirects": False}
+        self._submits = httpx.AsyncClient(
+            headers=authorization, limits=_FRESH, timeout=httpx.Timeout(None, connect=_CONNECT_S), **options
+        )
+        self._api = httpx.AsyncClient(headers=authorization, limits=_POOL, timeout=timeout, **options)
+        self._links = httpx.AsyncClient(limits=_POOL, timeout=timeout, **options)
         self._polls = asyncio.Semaphore(_QUICK_POLLS)
         self._fetches = asyncio.Semaphore(_FETCHES)
 
@@ -64,7 +77,8 @@ class AimlApi:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        self._wire.close()
+        for client in (self._submits, self._api, self._links):
+            await client.aclose()
 
     def server_ahead_s(self) -> float:
         """See `ports.PaidProvider.server_ahead_s`."""
@@ -74,55 +88,55 @@ class AimlApi:
         """See `ports.PaidProvider.submit`."""
         body = SubmitBody(request)
         seen = _Seen()
-        try:
-            await self._exchange(request, body, seen, before_first_byte)
-        except InputChanged as error:
-            seen.input_changed = str(error)
-        except WireError as error:
-            seen.broken = str(error)
-            seen.untrusted = error.untrusted
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event.endswith("send_request_headers.started") and not seen.intended:
+                await before_first_byte()
+                seen.intended = True
+            elif event.endswith("receive_response_headers.complete"):
+                seen.head(info.get("return_value"))
+
+        message = self._submits.build_request(
+            "POST",
+            self._base + v.GENERATIONS,
+            content=body,
+            headers={
+                "Content-Type": "application/json",
+                "Content-Length": str(body.declared),
+                "Connection": "close",
+                v.CLIENT_REQUEST_ID: request.client_request_id,
+            },
+            extensions={"trace": trace},
+        )
+        await self._exchange(message, body, seen)
         return seen.evidence(body)
 
-    async def _exchange(
-        self,
-        request: SubmitRequest,
-        body: SubmitBody,
-        seen: _Seen,
-        before_first_byte: Callable[[], Awaitable[None]],
-    ) -> None:
-        """One POST on a connection of its own, which nothing else has used or will use."""
-        place = place_of(self._base + v.GENERATIONS)
-        headers = {
-            **self._headers,
-            "Content-Type": "application/json",
-            "Content-Length": str(body.declared),
-            "Connection": "close",
-            v.CLIENT_REQUEST_ID: request.client_request_id,
-        }
-        head = message("POST", place, headers)
-        connection = await self._wire.connect(place)
+    async def _exchange(self, message: httpx.Request, body: SubmitBody, seen: _Seen) -> None:
+        deadline = 60 + body.declared / _SLOWEST_UPLOAD + _ANSWER_S
         try:
-            await before_first_byte()
-            seen.intended = True
-            deadline = 60 + body.declared / _SLOWEST_UPLOAD + _ANSWER_S
-            try:
-                async with asyncio.timeout(deadline):
-                    await connection.ask(head, aiter(body))
-                    seen.head(connection)
-                    self._note_date(connection.headers)
-                    seen.body = await connection.text(_RAW_CAP)
-            except TimeoutError:
-                seen.broken = f"no answer within {deadline:.0f} s"
-        finally:
-            connection.abort()
+            async with asyncio.timeout(deadline):
+                response = await self._submits.send(message, stream=True)
+                try:
+                    seen.status, seen.headers = response.status_code, response.headers
+                    self._note_date(response.headers)
+                    seen.body = await _text(response, _RAW_CAP)
+                finally:
+                    await response.aclose()
+        except InputChanged as error:
+            seen.input_changed = str(error)
+        except TimeoutError:
+            seen.broken = f"no answer within {deadline:.0f} s"
+        except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
+            seen.broken = f"{type(error).__name__}: {error}".rstrip(": ")
+            seen.untrusted = "CERTIFICATE_VERIFY_FAILED" in seen.broken
 
     async def poll(self, generation_id: str) -> PollAnswer:
         """See `ports.PaidProvider.poll`."""
         async with self._polls:
             try:
                 status, headers, text = await self._get(v.GENERATIONS, {"generation_id": generation_id})
-            except WireError as error:
-                return PollAnswer(kind="unavailable", message=str(error))
+            except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
+                return PollAnswer(kind="unavailable", message=f"{type(error).__name__}: {error}")
         body = v.json_object(text)
         if status == 200 and body is not None:
             if body.get("id") not in (None, generation_id):
@@ -139,7 +153,7 @@ class AimlApi:
     async def fetch(self, url: str, target: Path) -> Fetched:
         """See `ports.PaidProvider.fetch`."""
         async with self._fetches:
-            return await fetch(self._wire, url, self._base, target)
+            return await fetch(self._links, url, self._base, target)
 
     async def log(self, start: float, end: float) -> list[LogRow]:
         """See `ports.PaidProvider.log`. Newest first; new rows push old ones to later pages, so none is missed."""
@@ -214,8 +228,8 @@ class AimlApi:
     async def _json(self, path: str, query: dict[str, Any], what: str) -> dict[str, Any]:
         try:
             status, _, text = await self._get(path, query)
-        except WireError as error:
-            raise LogUnavailable(f"{what} cannot be read: {error}") from error
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
+            raise LogUnavailable(f"{what} cannot be read: {type(error).__name__}") from error
         body = v.json_object(text)
         if status in (401, 402, 403):
             raise LogRefused(f"{api_message(body) or 'the account is refused'} (HTTP {status})")
@@ -223,29 +237,23 @@ class AimlApi:
             raise LogUnavailable(f"{what} cannot be read: {api_message(body) or f'HTTP {status}'}")
         return body
 
-    async def _get(self, path: str, query: dict[str, Any]) -> tuple[int, Mapping[str, str], str]:
-        place = place_of(self._base + path, urlencode(query))
+    async def _get(self, path: str, query: dict[str, Any]) -> tuple[int, httpx.Headers, str]:
+        async with asyncio.timeout(_POLL_S):
+            request = self._api.build_request("GET", self._base + path, params=query)
+            response = await self._api.send(request, stream=True)
+            try:
+                self._note_date(response.headers)
+                return response.status_code, response.headers, await _text(response, _ANSWER_CAP)
+            finally:
+                await response.aclose()
+
+    def _note_date(self, headers: httpx.Headers) -> None:
         try:
-            async with asyncio.timeout(_POLL_S), self._wire.get(place, self._headers) as answer:
-                self._note_date(answer.headers)
-                return answer.status, answer.headers, await answer.text(_ANSWER_CAP)
-        except TimeoutError as error:
-            raise WireError(f"no answer within {_POLL_S:.0f} s") from error
-
-    def _note_date(self, headers: Mapping[str, str]) -> None:
-        server = _moment(headers.get("date", ""))
-        if server is not None:
-            self._seen_at = self._now()
-            self._ahead = server - self._seen_at[0]
-
-
-@lru_cache(16)
-def _moment(date: str) -> float | None:
-    """Seconds since the epoch of a `Date` header; the many answers of one second say the same."""
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):
-        return None
+            server = parsedate_to_datetime(headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            return
+        self._seen_at = self._now()
+        self._ahead = server - self._seen_at[0]
 
 
 class _Seen:
@@ -254,15 +262,16 @@ class _Seen:
     def __init__(self) -> None:
         self.intended = False
         self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
+        self.headers: httpx.Headers = httpx.Headers()
         self.body = ""
         self.broken: str | None = None
         self.input_changed: str | None = None
         self.untrusted = False
 
-    def head(self, answer: Connection) -> None:
-        """Status and headers count even if the body is cut afterwards."""
-        self.status, self.headers = answer.status, answer.headers
+    def head(self, answer: Any) -> None:
+        """Status and headers as the wire showed them, even if the body is cut afterwards."""
+        if isinstance(answer, tuple) and len(answer) >= 4 and isinstance(answer[1], int):
+            self.status, self.headers = answer[1], httpx.Headers(answer[3])
 
     def evidence(self, body: SubmitBody) -> SubmitEvidence:
         return SubmitEvidence(
@@ -277,3 +286,13 @@ class _Seen:
             input_changed=self.input_changed,
             untrusted=self.untrusted,
         )
+
+
+async def _text(response: httpx.Response, cap: int) -> str:
+    """The answer's text, cut at `cap` bytes."""
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > cap:
+            break
+    return bytes(data[:cap]).decode("utf-8", "replace")

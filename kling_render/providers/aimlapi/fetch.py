@@ -6,22 +6,20 @@ import asyncio
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
+
+import httpx
 
 from kling_render.ports import Fetched, FetchFailed, LinkExpired
 from kling_render.providers.aimlapi.links import vetted_address
-from kling_render.providers.aimlapi.wire import Connection, Wire, WireError, place_of
 
 SIZE_CAP = 1 << 30
 """A result may have at most 1 GiB."""
 _REDIRECTS = 3
 _TRIES = 4
 _HEAD_S = 30.0
-_PORTION_S = 60.0
-_PORTION = 1 << 16
-"""Bytes that must come within that time, or the download counts as broken."""
+_CHUNK_S = 60.0
 _EXPIRED = frozenset({401, 403, 404, 410})
-_REDIRECTED = frozenset({301, 302, 303, 307, 308})
 
 
 class _Part:
@@ -47,55 +45,66 @@ class _Part:
         self.file.write(chunk)
 
 
-async def fetch(wire: Wire, url: str, base_url: str, target: Path) -> Fetched:
+async def fetch(client: httpx.AsyncClient, url: str, base_url: str, target: Path) -> Fetched:
     """Download `url` to `target`; see `ports.PaidProvider.fetch`."""
     with target.open("wb") as file:
         part = _Part(file)
         for attempt in range(_TRIES):
             try:
-                if await _continue(wire, url, base_url, part):
+                if await _continue(client, url, base_url, part):
                     return Fetched(sha256=part.digest.hexdigest(), size=part.size)
                 broken = "the connection ended before the last byte"
-            except (WireError, TimeoutError, OSError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
                     raise
-                broken = str(error) or "too slow"
+                broken = f"{type(error).__name__}: {error}"
             await asyncio.sleep(0.2 * 2**attempt)
         raise FetchFailed(f"the download broke off {_TRIES} times: {broken}")
 
 
-async def _continue(wire: Wire, url: str, base_url: str, part: _Part) -> bool:
+async def _continue(client: httpx.AsyncClient, url: str, base_url: str, part: _Part) -> bool:
     """Take what is still missing; True when the body is complete."""
     for _ in range(_REDIRECTS + 1):
-        place = place_of(url, address=await vetted_address(url, base_url))
-        async with asyncio.timeout(_HEAD_S) as limit, wire.get(place, _headers(part)) as answer:
-            if answer.status not in _REDIRECTED or "location" not in answer.headers:
-                return await _take(answer, part, limit)
-            url = urljoin(url, answer.headers["location"])
+        request = await _request(client, url, base_url, part)
+        async with asyncio.timeout(_HEAD_S):
+            response = await client.send(request, stream=True)
+        try:
+            if not response.is_redirect:
+                return await _take(response, part)
+            url = urljoin(url, response.headers.get("location", ""))
+        finally:
+            await response.aclose()
     raise FetchFailed(f"the result's link redirects more than {_REDIRECTS} times")
 
 
-def _headers(part: _Part) -> dict[str, str]:
+async def _request(client: httpx.AsyncClient, url: str, base_url: str, part: _Part) -> httpx.Request:
     headers = {"Accept-Encoding": "identity"}
     if part.size and part.etag:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.etag}
-    return headers
+    address = await vetted_address(url, base_url)
+    if address is None:
+        return client.build_request("GET", url, headers=headers)
+    # Connect to the very address that was vetted; TLS still proves the host's name.
+    parts = urlsplit(url)
+    headers["Host"] = parts.netloc
+    pinned = httpx.URL(url).copy_with(host=address)
+    return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": parts.hostname})
 
 
-async def _take(answer: Connection, part: _Part, limit: asyncio.Timeout) -> bool:
-    expected = _expected_total(answer, part)
-    now, due = asyncio.get_running_loop().time, part.size
-    async for chunk in answer.chunks():
-        if part.size >= due:
-            due = part.size + _PORTION
-            limit.reschedule(now() + _PORTION_S)
+async def _take(response: httpx.Response, part: _Part) -> bool:
+    expected = _expected_total(response, part)
+    chunks = response.aiter_raw(1 << 16)
+    while True:
+        async with asyncio.timeout(_CHUNK_S):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return expected is None or part.size == expected
         part.add(chunk)
-    return expected is None or part.size == expected
 
 
-def _expected_total(answer: Connection, part: _Part) -> int | None:
+def _expected_total(response: httpx.Response, part: _Part) -> int | None:
     """Checks the head of the answer, prepares the part and says how long the whole must be (None: not said)."""
-    status, headers = answer.status, answer.headers
+    status, headers = response.status_code, response.headers
     if status in _EXPIRED:
         raise LinkExpired(f"the result's link answered {status}")
     if status == 206 and part.size:
@@ -104,7 +113,7 @@ def _expected_total(answer: Connection, part: _Part) -> int | None:
             return int(total)
     if status != 200:
         part.restart()
-        raise WireError(f"HTTP {status}")
+        raise httpx.HTTPStatusError(f"HTTP {status}", request=response.request, response=response)
     part.restart()
     etag = headers.get("etag", "")
     part.etag = etag if etag.startswith('"') else None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+import httpx
 
 from kling_render.ports import Fetched
 from kling_render.providers.aimlapi.fetch import fetch
-from kling_render.providers.aimlapi.wire import Wire
+
+_TIMEOUT_S = 30.0
 
 
 async def fetch_input(url: str, target: Path) -> Fetched:
@@ -15,8 +19,6 @@ async def fetch_input(url: str, target: Path) -> Fetched:
     Raises:
         FetchFailed: it is not public, not https, too large, or does not come.
     """
-    wire = Wire()
-    try:
-        return await fetch(wire, url, "", target)
-    finally:
-        wire.close()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
+        return await fetch(client, url, "", target)
