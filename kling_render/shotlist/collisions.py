@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from kling_render.errors import Place
-from kling_render.records import dataclass
 from kling_render.shotlist.declarations import OutputDeclaration, Template
 from kling_render.shotlist.paths import collision_key
 from kling_render.shotlist.records import Job

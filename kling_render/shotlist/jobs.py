@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kling_render.models import PROMPT_LIMIT
-from kling_render.records import dataclass
 from kling_render.shotlist.cells import Cell, Point
 from kling_render.shotlist.declarations import Declarations, ShotDeclaration, ShotFields, Template
 from kling_render.shotlist.paths import PathProblem, check_path

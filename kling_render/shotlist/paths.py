@@ -16,8 +16,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from kling_render.records import dataclass
-
 MAX_COMPONENT_BYTES = 255
 #: Leaves room for the project's own folder below the 1,024 bytes that macOS allows for a whole path.
 MAX_PATH_BYTES = 900

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kling_render.errors import Place
 from kling_render.ports import ProjectFiles
-from kling_render.records import dataclass
 from kling_render.shotlist.declarations import Template
 from kling_render.shotlist.reports import Report
 from kling_render.shotlist.template_names import MAPPING_METHODS, SCALARS, Entity
