@@ -62,6 +62,8 @@ class Status:
     typical_s: float | None = None
     #: What waits for the user's answer, of jobs of the plan and of cells that were edited away.
     questions: Sequence[Question] = ()
+    #: Paid generations of the account that no job is known for; see `Attempt.is_unattached`.
+    unattached: Sequence[Attempt] = ()
 
 
 def status_document(status: Status) -> dict[str, Any]:
@@ -89,6 +91,10 @@ def status_document(status: Status) -> dict[str, Any]:
         ],
         "to_spend_usd": money(plan.totals.estimate_usd),
         "questions": question_documents(status.questions),
+        "unattached": [
+            {"generation_id": a.generation_id, "attempt": a.id, "state": a.state.value, "usd": _usd(_paid(a))}
+            for a in status.unattached
+        ],
         "stale_outputs": list(plan.stale_outputs),
     }
 
@@ -104,6 +110,7 @@ def status_text(status: Status, *, verbose: bool = False) -> str:
         _failures(by_state.get("failed", []), verbose=verbose),
         *(_named(state, by_state[state], status, verbose=verbose) for state in _NAMED if state in by_state),
         _questions(status, verbose=verbose),
+        _unattached(status.unattached),
     ]
     return "\n\n".join(text for text in ("\n".join(lines) for lines in sections) if text) + "\n"
 
@@ -154,6 +161,20 @@ def _named(state: str, members: Sequence[PlannedJob], status: Status, *, verbose
         return one_line(why_text(planned))
 
     yield from _lines(members, say, verbose=verbose)
+
+
+def _unattached(kept: Sequence[Attempt]) -> Iterator[str]:
+    """What was found in the account's log and matches no job here."""
+    if kept:
+        costs = [_paid(attempt) for attempt in kept]
+        unknown = f", and {costs.count(None)} of unknown cost" if None in costs else ""
+        amount = credits_text(sum(cost or 0 for cost in costs))
+        word = "result" if len(kept) == 1 else "results"
+        yield f"kept for no known job: {len(kept)} paid {word} ({amount}{unknown}); a job that wants one gets it"
+
+
+def _paid(attempt: Attempt) -> int | None:
+    return attempt.hold if attempt.charge is None else attempt.charge
 
 
 def _questions(status: Status, *, verbose: bool) -> Iterator[str]:

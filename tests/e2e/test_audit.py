@@ -56,7 +56,8 @@ def test_what_differs_is_named_line_by_line(studio: Studio) -> None:
     assert lost.code == 4
     assert sorted(one["kind"] for one in lost.json["generations"]) == ["lost", "lost", "unexplained"]
     valid(lost.json, "audit")
-    assert studio.run("pull", "--lost").code == 0
+    pulled = studio.run("pull", "--lost")
+    assert (pulled.code, "1 charge ($0.56) for requests that are not ours" in pulled.out) == (0, True), pulled.text
     assert [one["kind"] for one in studio.run("audit", "--json").json["generations"] if one["differs"]] == [
         "unexplained"
     ]

@@ -40,7 +40,9 @@ def command(invocation: Invocation, select: tuple[str, ...]) -> int:
         money = [_money(store, plan.namespace, cap) for cap in (_whole(project), *limits)]
         typical = _typical_s(store, plan.namespace)
         questions = _questions(store, plan, project, settings.absence_seconds, chosen=bool(select))
-    status = Status(plan=plan, money=money, now=now, typical_s=typical, questions=questions)
+        with store.ledger.reading() as ledger:
+            unattached = ledger.unattached(plan.namespace)
+    status = Status(plan=plan, money=money, now=now, typical_s=typical, questions=questions, unattached=unattached)
     invocation.show_warnings(workspace.warnings)
     if invocation.as_json:
         invocation.document(status_document(status))
