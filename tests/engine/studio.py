@@ -277,6 +277,8 @@ class Bench:
     clock: VirtualClock = field(default_factory=VirtualClock)
     api: Api = field(init=False)
     files: dict[Path, bytes] = field(default_factory=dict)
+    #: Whose key the processes use.
+    account: str = "acc"
     told: Told = field(default_factory=Told)
 
     def __post_init__(self) -> None:
@@ -340,7 +342,7 @@ class Bench:
             run=ulid(self.clock.now(), chance),
             namespace="sandbox",
             spool=spool,
-            provider=Provider(self.api, crash),
+            provider=Provider(self.api, crash, account=self.account),
             uploads=Preparing(),
         )
         run = Run(world, options, self._known(store, works), str(FOLDER), claimed)

@@ -91,6 +91,18 @@ def test_a_balance_that_covers_nothing_stops_before_the_first_submit(bench: Benc
     bench.sound(ALL)
 
 
+def test_another_accounts_log_proves_nothing(bench: Bench) -> None:
+    """The doubt is a question as long as only another key is at hand, however much time passes."""
+    bench.api.script = ["drop"]
+    bench.run([FOX])
+    bench.account = "another"
+    for other in (CAT, OWL, work("hen")):
+        bench.clock.at += 2 * 86_400
+        assert _ended(bench.run([FOX, other])).exit_code == 4
+    assert len(bench.api.submits) == 4
+    assert [a.state for a in bench.attempts() if a.fingerprint == FOX.key] == [State.NEEDS_USER]
+
+
 @pytest.mark.parametrize("years", [10, -10])
 def test_a_clock_that_jumps_decides_nothing_about_money(bench: Bench, years: int) -> None:
     """Absence is believed by the server's time, and a lost answer is found over the server's window."""
