@@ -100,12 +100,12 @@ def survey(store: Store, ledger: SqliteLedger) -> Survey:
         )
         found.expected = {blob: size for blob, size in rows if isinstance(blob, str) and _NAME.fullmatch(blob)}
     found.ledger_read = True
-    list_files(store, found)
+    list_files(store, found, besides=ledger.path)
     return found
 
 
-def list_files(store: Store, found: Survey) -> None:
-    """Fill in what lies in the store's folders."""
+def list_files(store: Store, found: Survey, *, besides: Path) -> None:
+    """Fill in what lies in the store's folders; `besides` is a temporary file of the caller."""
     layout = store.layout
     found.blobs = dict(store.blobs.everything())
     for path in sorted(layout.blobs.rglob("*")):
@@ -114,7 +114,7 @@ def list_files(store: Store, found: Survey) -> None:
             place = found.leftovers if is_part(path.name) else found.strays
             place.append(path.relative_to(layout.root).as_posix())
     for path in sorted(layout.tmp.iterdir()):
-        if not store.is_alive(path.name.partition(".")[0]):
+        if not path.name.startswith(besides.name) and not store.is_alive(path.name.partition(".")[0]):
             found.leftovers.append(path.relative_to(layout.root).as_posix())
     found.quarantined = {path.name: path.stat().st_size for path in sorted(layout.quarantine.iterdir())}
 

@@ -128,7 +128,7 @@ def _look(store: Store, verdict: Verdict) -> Worths:
             known = worths(ledger, FREE)
         except StoreFault as fault:
             verdict.findings.append(Finding(grade=Grade.DAMAGE, kind="ledger", text=fault.message, help=fault.help))
-            list_files(store, verdict.survey)
+            list_files(store, verdict.survey, besides=ledger.path)
             return Worths(FREE)
     help_ = "Copy the store away and report this; `kling-render pull --lost` finds what the account paid for."
     for text in verdict.survey.contradictions:
@@ -228,7 +228,7 @@ class _Bytes:
 
     def _is_whole_again(self, attempt: Attempt) -> bool:
         finished = attempt.state in (State.FETCHED, State.DONE)
-        return finished and attempt.blob is not None and self.store.blobs.has(attempt.blob)
+        return finished and attempt.blob is not None and self._whole(attempt.blob)
 
     def _holding(self, names: Iterable[str]) -> dict[str, list[Attempt]]:
         """The finished attempts that hold these bytes."""
