@@ -79,8 +79,12 @@ class Tasks:
         for task in list(self._running if hard else self._parked):
             task.cancel()
 
-    async def all_done(self, *, but_followers: bool = False) -> None:
-        """Wait for every task, those started meanwhile too (`but_followers`: except those who wait for others).
+    async def all_done(self, *, but_followers: bool = False, unless: Callable[[], object] = lambda: None) -> None:
+        """Wait for every task, those started meanwhile too.
+
+        Args:
+            but_followers: except those who wait for other processes.
+            unless: no longer than until this is true.
 
         Raises:
             Exception: the first bug of a task.
@@ -91,7 +95,7 @@ class Tasks:
             done = await self._one_ends(limit)
             if self._bug is not None:
                 raise self._bug
-            if not done and self.leaving:
+            if unless() or (not done and self.leaving):
                 return
 
     async def _one_ends(self, within_s: float) -> bool:

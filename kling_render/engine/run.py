@@ -12,7 +12,7 @@ Each wanted result is one task; the gate decides who may submit. A stop closes t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -215,7 +215,7 @@ class Run:
                 continue
             await self._ask_the_user()
             await self._leave_doubts()
-            await self._all_done()
+            await self._all_done(unless=lambda: self._doubtful)  # a follower may inherit one
             if not self._doubtful:
                 return
         await self._ask_the_user()
@@ -250,8 +250,8 @@ class Run:
         await self._world.clock.sleep(self._options.stop_after_s or 0.0)
         self.leave(Stop.DEADLINE, "the time given with --stop-after is over")
 
-    async def _all_done(self, *, but_followers: bool = False) -> None:
-        await self._tasks.all_done(but_followers=but_followers)
+    async def _all_done(self, *, but_followers: bool = False, unless: Callable[[], object] = lambda: None) -> None:
+        await self._tasks.all_done(but_followers=but_followers, unless=unless)
         if self._tasks.store_fault is not None:
             raise self._tasks.store_fault
 

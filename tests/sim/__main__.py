@@ -8,8 +8,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from tests.sim.exhaustive import SCENARIOS, by_name, stories
 from tests.sim.story import Outcome, play
 
 _MEMORY = Path("/dev/shm")  # a folder in memory: thousands of stores are written, and power is not cut
@@ -32,23 +34,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", help="this seed alone")
     parser.add_argument("--trace", action="store_true", help="print every step of --seed")
+    parser.add_argument("--every-crash", action="store_true", help="small stories, with a crash at every step")
+    parser.add_argument("--pairs", action="store_true", help="and at every step of the recovery after each of them")
+    parser.add_argument("--share", type=float, default=1.0, help="of the pairs, try this share")
+    parser.add_argument("--scenario", help="of the small stories, this one alone")
+    parser.add_argument("--order", type=int, default=0, help="which interleaving of the small stories")
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first failing seed")
     chosen = parser.parse_args(arguments)
-    seeds = [chosen.seed] if chosen.seed else [str(n) for n in range(chosen.first, chosen.first + chosen.seeds)]
     folder = scratch()
     try:
-        return _run(seeds, folder, trace=chosen.trace, keep_going=chosen.keep_going)
+        return _run(_outcomes(chosen, folder / "world"), trace=chosen.trace, keep_going=chosen.keep_going)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(seeds: list[str], folder: Path, *, trace: bool, keep_going: bool) -> int:
-    failed = 0
+def _outcomes(chosen: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
+    if chosen.seed:
+        yield (by_name if ":" in chosen.seed else play)(chosen.seed, folder)
+    elif chosen.every_crash:
+        for scenario in SCENARIOS:
+            if chosen.scenario in (None, scenario.name):
+                yield from stories(scenario, folder, pairs=chosen.pairs, order=chosen.order, share=chosen.share)
+    else:
+        for number in range(chosen.first, chosen.first + chosen.seeds):
+            yield play(str(number), folder)
+
+
+def _run(outcomes: Iterator[Outcome], *, trace: bool, keep_going: bool) -> int:
+    failed = number = 0
     steps = checks = kills = 0
     seconds = 0.0
     begun = time.monotonic()
-    for number, seed in enumerate(seeds, start=1):
-        outcome = play(seed, folder / "world")
+    for number, outcome in enumerate(outcomes, start=1):
         steps, checks, kills = steps + outcome.steps, checks + outcome.checks, kills + outcome.kills
         seconds += outcome.seconds
         if trace:

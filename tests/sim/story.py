@@ -54,6 +54,8 @@ class Outcome:
     steps: int
     checks: int
     kills: int
+    #: Steps of each program of the storm, in the order of their start.
+    program_steps: tuple[int, ...]
 
 
 def planned(seed: str) -> Plan:
@@ -155,6 +157,7 @@ def play(seed: str, folder: Path, plan: Plan | None = None) -> Outcome:
         steps=sum(program.process.count for program in teller.programs),
         checks=sim.watch.checks,
         kills=sum(program.process.dead for program in teller.programs),
+        program_steps=tuple(program.process.count for program in teller.programs[: len(plan.starts)]),
     )
     teller.close()
     shutil.rmtree(folder, ignore_errors=True)
