@@ -188,6 +188,8 @@ class Run:
                 self._still_in_doubt(looked)
             elif looked.attempt.state is State.ABSENT:
                 absent.add(looked.attempt.fingerprint)
+                text = "its request never reached the server; nothing was paid"
+                self._tracker.moved(self._work(looked.attempt).targets, JobState.WAITING, text)
             else:
                 self._tracker.moved(self._work(looked.attempt).targets, JobState.RUNNING, "found again")
                 self._resume(looked.attempt)

@@ -242,6 +242,17 @@ def test_pull_never_submits_whatever_it_finds(bench: Bench) -> None:
     assert len(bench.api.submits) == sent
 
 
+def test_pull_ends_well_when_absence_is_proved(bench: Bench) -> None:
+    """What was in doubt is open no more; the job waits for the next render."""
+    bench.api.script = ["drop"]
+    bench.run([FOX])
+    unpaid = replace(FOX, request=None)
+    bench.clock.at += 90_000
+    report = _ended(bench.run([unpaid]))
+    assert (report.exit_code, report.doubts) == (0, {})
+    assert [a.state for a in bench.attempts() if a.fingerprint == FOX.key] == [State.ABSENT]
+
+
 def test_an_expired_link_is_polled_for_again(bench: Bench) -> None:
     """Twice in a row, for nothing."""
     bench.api.expired_links = 2
