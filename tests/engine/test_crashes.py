@@ -69,7 +69,7 @@ def test_an_id_survives_a_disk_that_is_full(quick_path: Path) -> None:
     assert report.exit_code == 7
     assert any("gen1" in message for message in report.stops.values())
     bench.api.log_works = False  # the spool alone has to do
-    again = bench.run([FOX], PATIENT)
+    again = bench.run([FOX])
     assert again is not None
     assert again.exit_code == 0, again
     bench.sound([FOX])
