@@ -50,12 +50,15 @@ class DiskBlobs:
             StoreFault: the disk refused; the temporary file is gone. Fetch it again, that costs nothing.
         """
         target = self.path(sha256)
-        if self.verified(sha256) is not None:
-            temporary.unlink(missing_ok=True)
-            return target
+        there = self.verified(sha256) is not None
         try:
-            make_folders(target.parent, mode=0o700, fs=self._fs)
-            publish_move(temporary, target, mode=_MODE, fs=self._fs)
+            if there:
+                temporary.unlink(missing_ok=True)
+                self._sync(target.parent)  # whoever moved it there may have been killed before its sync
+            else:
+                make_folders(target.parent, mode=0o700, fs=self._fs)
+                publish_move(temporary, target, mode=_MODE, fs=self._fs)
+            self._sync(self._layout.blobs)  # the same of the folder
         except OSError as fault:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -95,8 +98,9 @@ class DiskBlobs:
             for path in sorted(self._layout.tmp.iterdir()):
                 token = path.name.partition(".")[0]
                 if token and not is_alive(token):
-                    path.unlink(missing_ok=True)
-                    gone.append(path.name)
+                    with contextlib.suppress(OSError):  # it stays behind on a failing disk
+                        path.unlink(missing_ok=True)
+                        gone.append(path.name)
         return gone
 
     def _from_trash(self, sha256: str) -> Path | None:
@@ -108,6 +112,10 @@ class DiskBlobs:
                     move(lying, target, fs=self._fs)
                     return target
         return None
+
+    def _sync(self, folder: Path) -> None:
+        with self._fs.folder(folder) as opened:
+            self._fs.fsync_folder(opened)
 
     def _quarantine(self, path: Path) -> None:
         target = self._layout.quarantine / path.name

@@ -93,7 +93,7 @@ class Spool:
                 with contextlib.suppress(OSError):
                     self._fs.close(slot.fd)
                 if slot.empty:
-                    slot.path.unlink(missing_ok=True)
+                    _remove(slot.path, self._fs)
             self._free, self._taken = [], {}
 
     def _new(self) -> _Slot:
@@ -133,13 +133,19 @@ def recover(folder: Path, is_alive: Callable[[str], bool]) -> list[Spooled]:
         if spooled is not None:
             found.append(spooled)
         elif not data.strip(b"\0"):
-            path.unlink(missing_ok=True)
+            _remove(path, REAL)
     return sorted(found, key=lambda each: each.attempt)
 
 
 def forget(spooled: Spooled) -> None:
     """Remove a slot whose content is recorded."""
-    spooled.path.unlink(missing_ok=True)
+    _remove(spooled.path, REAL)
+
+
+def _remove(path: Path, fs: FileSystem) -> None:
+    """Remove a slot; one that stays behind on a failing disk does no harm."""
+    with contextlib.suppress(OSError), fs.folder(path.parent) as folder:
+        fs.unlink(folder, path.name)
 
 
 def _prepared(folder: Folder, name: str, fs: FileSystem) -> int:

@@ -45,6 +45,19 @@ def test_no_room_means_no_submit(tmp_path: Path) -> None:
         spool.close()
 
 
+@pytest.mark.parametrize("call", ["open_folder", "unlink", "close"])
+def test_a_slot_that_cannot_be_removed_is_no_fault(tmp_path: Path, call: str) -> None:
+    """The run has ended; the next one removes what was left."""
+    fs = FaultyFiles(1, errno.EROFS, only={call}, persistent=True)
+    spool = Spool(tmp_path, "me", fs=fs)
+    if call == "open_folder":
+        fs.at = 2
+    spool.prepare("A1")
+    spool.close()
+    assert recover(tmp_path, dead) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_slot_is_used_again_and_holds_one_id_at_most(tmp_path: Path) -> None:
     """Thousands of submits need as many slots as are under way at once."""
     spool = Spool(tmp_path, "me")
