@@ -46,7 +46,14 @@ class Scenario:
         )
         starts = [
             Start(name="p1", command=self.commands[0], jobs=self.jobs, options=_OPTIONS, kill_at=first),
-            Start(name="p2", command=self.commands[1], jobs=self.jobs, options=_OPTIONS, kill_at=second, after=not self.beside),
+            Start(
+                name="p2",
+                command=self.commands[1],
+                jobs=self.jobs,
+                options=_OPTIONS,
+                kill_at=second,
+                after=not self.beside,
+            ),
         ]
         return Plan(weather=weather, jobs=self.jobs, starts=starts, absence_s=_OPTIONS.absence_s)
 
@@ -85,7 +92,9 @@ def by_name(seed: str, folder: Path) -> Outcome:
     return told(scenario, int(first), int(second), folder, int(order))
 
 
-def stories(scenario: Scenario, folder: Path, *, pairs: bool, order: int = 0, share: float = 1.0) -> Iterator[Outcome]:
+def stories(
+    scenario: Scenario, folder: Path, *, pairs: bool, order: int = 0, share: float = 1.0, every: int = 1
+) -> Iterator[Outcome]:
     """Every crash of the first program, then (`pairs`) every crash of the second after each of them.
 
     Args:
@@ -94,11 +103,12 @@ def stories(scenario: Scenario, folder: Path, *, pairs: bool, order: int = 0, sh
         pairs: whether the second program dies too.
         order: which interleaving.
         share: of the pairs, this share is tried (drawn from the order).
+        every: the first program dies at every so-manieth step.
     """
     chance = random.Random(f"{scenario.name} {order}")
     whole = told(scenario, 0, 0, folder, order)
     yield whole
-    for first in range(1, whole.program_steps[0] + 1):
+    for first in range(1 + order % every, whole.program_steps[0] + 1, every):
         once = told(scenario, first, 0, folder, order)
         yield once
         if not pairs:

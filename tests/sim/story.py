@@ -91,7 +91,8 @@ def _start(chance: random.Random, name: str, at: float, *, jobs: int, cap: int |
         fail_fast=chance.random() < 0.1,
         detach=chance.random() < 0.15,
         stop_after_s=chance.choice((0.5, 10.0, 200.0)) if chance.random() < 0.15 else None,
-        wait_doubts=chance.random() < 0.2,
+        # Others follow who waits, twice a second: a day of that is long even in virtual time.
+        wait_doubts=chance.random() < 0.2 and absence_s < 600.0,
         without_log=chance.random() < 0.3,
     )
     leave_at: tuple[int, ...] = ()
@@ -200,6 +201,7 @@ class Teller:
             await asyncio.sleep(max(start.at - self.sim.loop.time(), 0.0))
             if start.after:
                 await self._all_over(self.sim.loop.time() + STORM_S)
+                self.machine.disk.mend()
             self.programs.append(begin(self.machine, start))
         ends = self.sim.loop.time() + STORM_S
         await self._all_over(ends)
