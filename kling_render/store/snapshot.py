@@ -30,6 +30,26 @@ def snapshot(store: Store) -> Iterator[SqliteLedger]:
 
 
 @contextlib.contextmanager
+def registered(store: Store, token: str) -> Iterator[bool]:
+    """While inside, `gc` stays away; False where the store can only be read, so that nobody could move anything.
+
+    Raises:
+        StoreFault: another command has the store to itself.
+    """
+    try:
+        owner = store.register(token)
+    except StoreFault as fault:
+        if fault.code == "store-locked":
+            raise
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        owner.release()
+
+
+@contextlib.contextmanager
 def _place(store: Store) -> Iterator[Path]:
     """A file name in the store; outside of it where the store cannot be written."""
     path, elsewhere = store.blobs.temporary(), None

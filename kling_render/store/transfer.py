@@ -26,7 +26,7 @@ from kling_render.store.ledger import SqliteLedger
 from kling_render.store.merging import Merged, merge
 from kling_render.store.migrations import MIGRATIONS, Migration
 from kling_render.store.opening import Store, back_up
-from kling_render.store.snapshot import snapshot
+from kling_render.store.snapshot import registered, snapshot
 
 ReportProgress = Callable[[int, int], None]
 
@@ -63,19 +63,15 @@ def export_store(store: Store, target: Path, progress: ReportProgress, *, token:
     """
     if target.exists() or target.is_symlink():
         raise UsageError(f"{target} exists already", help="name a new file: nothing is overwritten")
-    owner = store.register(token)
-    try:
-        with snapshot(store) as ledger:
-            ledger.check(thorough=True)
-            # After the ledger: bytes come before their record, so whatever it names is listed.
-            blobs = tuple(Part(name, size) for name, size in store.blobs.everything())
-            manifest = Manifest(FORMAT, Part(sha256_of(ledger.path), ledger.path.stat().st_size), blobs)
-            with ledger.reading():
-                attempts = ledger.connection.execute("SELECT COUNT(*) FROM attempts").fetchone()[0]
-                named = {row[0] for row in ledger.connection.execute("SELECT blob FROM results")}
-            _write(store, target, manifest, ledger.path, progress)
-    finally:
-        owner.release()
+    with registered(store, token), snapshot(store) as ledger:
+        ledger.check(thorough=True)
+        # After the ledger: bytes come before their record, so whatever it names is listed.
+        blobs = tuple(Part(name, size) for name, size in store.blobs.everything())
+        manifest = Manifest(FORMAT, Part(sha256_of(ledger.path), ledger.path.stat().st_size), blobs)
+        with ledger.reading():
+            attempts = ledger.connection.execute("SELECT COUNT(*) FROM attempts").fetchone()[0]
+            named = {row[0] for row in ledger.connection.execute("SELECT blob FROM results")}
+        _write(store, target, manifest, ledger.path, progress)
     missing = len(named - {blob.sha256 for blob in blobs})
     size = target.stat().st_size
     return Exported(path=target, size=size, files=len(blobs), attempts=attempts, missing=missing)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,7 +16,7 @@ from kling_render.store.forgetting import forget
 from kling_render.store.integrity import Survey, damaged, list_files, survey
 from kling_render.store.mending import mend_from
 from kling_render.store.opening import Store
-from kling_render.store.snapshot import snapshot
+from kling_render.store.snapshot import registered, snapshot
 from kling_render.store.worth import UNKNOWN, Worth, Worths, worths
 from kling_render.workspace.cleaning import FREE
 from kling_render.workspace.remote import REMOTE
@@ -95,29 +94,13 @@ def verify(
         StoreFault: the ledger cannot be read at all.
     """
     verdict = Verdict(read_data)
-    with _registered(store, clock) as writable:
+    with registered(store, ulid(clock.now(), random.SystemRandom())) as writable:
         known = _look(store, verdict)
         if writable and verdict.survey.ledger_read:
             _spool(store, clock, verdict)
         _Bytes(store, verdict, known).check(progress, fetch)
         _leftovers(store, verdict, known)
     return verdict
-
-
-@contextmanager
-def _registered(store: Store, clock: Clock) -> Iterator[bool]:
-    """While inside, `gc` stays away; False where the store can only be read."""
-    try:
-        owner = store.register(ulid(clock.now(), random.SystemRandom()))
-    except StoreFault as fault:
-        if fault.code == "store-locked":
-            raise
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        owner.release()
 
 
 def _look(store: Store, verdict: Verdict) -> Worths:
@@ -207,6 +190,8 @@ class _Bytes:
             return True
         if all(attempt.namespace in FREE for attempt in attempts):
             forget(self.store.ledger, [attempt.id for attempt in attempts])
+            for quarantined in self.store.layout.quarantine.glob(f"{name}*"):
+                quarantined.unlink(missing_ok=True)  # damaged, and it never cost anything
             self._add(Grade.MENDED, kind, f"a rehearsal was {kind}; it is drawn again when it is wanted: {name}", name)
             return True
         return False

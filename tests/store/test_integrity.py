@@ -126,6 +126,7 @@ def test_a_damaged_rehearsal_is_drawn_again(store: Store) -> None:
     assert (verdict.sound, "drawn again" in graded(verdict, Grade.MENDED)[0].text) == (True, True)
     with store.ledger.reading() as ledger:
         assert (ledger.attempts("previz"), ledger.results("previz")) == ([], {})
+    assert look(store).findings == []
 
 
 def test_a_result_that_another_process_fetches_again_is_left_to_it(store: Store) -> None:

@@ -93,7 +93,8 @@ def _empty(invocation: Invocation, cleaning: Cleaning, old: list[Batch], *, yes:
         lines = some([item_line(item) for item in items], everything=invocation.verbose)
         click.echo("\n".join([f"would be deleted for good: {sum_text(items)}", *(f"  {line}" for line in lines)]))
         if stays:
-            click.echo(f"stays: {stays} in the trash, not a day old (--now) or paid for (--paid)")
+            batches = f"{stays} batch{'es' if stays > 1 else ''}"
+            click.echo(f"stays in the trash: {batches}, not a day old (--now) or paid for (--paid)")
     question = f"Delete {files_word(len(items))} for good?"
     done = bool(old) and _agreed(invocation, question, yes=yes)
     if done:
