@@ -43,7 +43,7 @@ class SubmitBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         held = b""
-        for piece in self._pieces():
+        for piece in self._joined():
             if held:
                 self.sent += len(held)
                 yield held
@@ -51,6 +51,19 @@ class SubmitBody:
         # Every digest was checked before the last piece leaves.
         self.sent += len(held)
         yield held
+
+    def _joined(self) -> Iterator[bytes]:
+        """The pieces, small ones joined: each costs a trip through the HTTP library and a system call."""
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self._pieces():
+            pieces.append(piece)
+            size += len(piece)
+            if size >= _CHUNK:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        if pieces:
+            yield b"".join(pieces)
 
     def _pieces(self) -> Iterator[bytes]:
         for part in self._parts:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -24,7 +25,8 @@ from kling_render.providers.aimlapi.fetch import fetch
 
 _ANSWER_CAP = 1 << 20
 _RAW_CAP = 1 << 16
-_CONNECT_S = 10.0
+_TIMES = {"timeout": {"connect": 10.0}}
+"""For a connection alone: whole exchanges have a deadline."""
 _POLL_S = 30.0
 _ANSWER_S = 120.0
 _SLOWEST_UPLOAD = 64 * 1024
@@ -33,7 +35,7 @@ _POOL = httpx.Limits(max_connections=8, max_keepalive_connections=8)
 """More kept connections make the pool quadratic in its bookkeeping."""
 _FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _QUICK_POLLS = 8
-_FETCHES = 16
+_FETCHES = 8
 """Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
 _PAGES = 2_000
 """Pages of charges that are read at most: 200,000 charges."""
@@ -60,16 +62,13 @@ class AimlApi:
         self._ahead = 0.0
         #: Wall clock and monotonic clock when the server last told its time.
         self._seen_at: tuple[float, float] | None = None
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log signed links
-        authorization = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
-        tls = ssl.create_default_context()  # one for all clients: reading the certificates takes long
-        timeout = httpx.Timeout(_POLL_S, connect=_CONNECT_S, pool=None)
-        options: dict[str, Any] = {"verify": tls, "trust_env": False, "follow_redirects": False}
-        self._submits = httpx.AsyncClient(
-            headers=authorization, limits=_FRESH, timeout=httpx.Timeout(None, connect=_CONNECT_S), **options
-        )
-        self._api = httpx.AsyncClient(headers=authorization, limits=_POOL, timeout=timeout, **options)
-        self._links = httpx.AsyncClient(limits=_POOL, timeout=timeout, **options)
+        self._headers = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
+        # Transports, no clients: nothing here redirects, keeps cookies or logs links, and each exchange costs half.
+        tls = ssl.create_default_context()  # one for all: reading the certificates takes long
+        self._submits = httpx.AsyncHTTPTransport(verify=tls, limits=_FRESH, trust_env=False)
+        self._api = httpx.AsyncHTTPTransport(verify=tls, limits=_POOL, trust_env=False)
+        self._links = httpx.AsyncHTTPTransport(verify=tls, limits=_POOL, trust_env=False)
+        self._generations = httpx.URL(self._base + v.GENERATIONS)
         self._polls = asyncio.Semaphore(_QUICK_POLLS)
         self._fetches = asyncio.Semaphore(_FETCHES)
 
@@ -77,8 +76,8 @@ class AimlApi:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for client in (self._submits, self._api, self._links):
-            await client.aclose()
+        for transport in (self._submits, self._api, self._links):
+            await transport.aclose()
 
     def server_ahead_s(self) -> float:
         """See `ports.PaidProvider.server_ahead_s`."""
@@ -96,17 +95,18 @@ class AimlApi:
             elif event.endswith("receive_response_headers.complete"):
                 seen.head(info.get("return_value"))
 
-        message = self._submits.build_request(
+        message = httpx.Request(
             "POST",
-            self._base + v.GENERATIONS,
+            self._generations,
             content=body,
             headers={
+                **self._headers,
                 "Content-Type": "application/json",
                 "Content-Length": str(body.declared),
                 "Connection": "close",
                 v.CLIENT_REQUEST_ID: request.client_request_id,
             },
-            extensions={"trace": trace},
+            extensions={"trace": trace, **_TIMES},
         )
         await self._exchange(message, body, seen)
         return seen.evidence(body)
@@ -115,7 +115,7 @@ class AimlApi:
         deadline = 60 + body.declared / _SLOWEST_UPLOAD + _ANSWER_S
         try:
             async with asyncio.timeout(deadline):
-                response = await self._submits.send(message, stream=True)
+                response = await self._submits.handle_async_request(message)
                 try:
                     seen.status, seen.headers = response.status_code, response.headers
                     self._note_date(response.headers)
@@ -239,8 +239,9 @@ class AimlApi:
 
     async def _get(self, path: str, query: dict[str, Any]) -> tuple[int, httpx.Headers, str]:
         async with asyncio.timeout(_POLL_S):
-            request = self._api.build_request("GET", self._base + path, params=query)
-            response = await self._api.send(request, stream=True)
+            url = f"{self._base}{path}?{urlencode(query)}" if query else self._base + path
+            request = httpx.Request("GET", url, headers=self._headers, extensions=_TIMES)
+            response = await self._api.handle_async_request(request)
             try:
                 self._note_date(response.headers)
                 return response.status_code, response.headers, await _text(response, _ANSWER_CAP)
@@ -248,12 +249,19 @@ class AimlApi:
                 await response.aclose()
 
     def _note_date(self, headers: httpx.Headers) -> None:
-        try:
-            server = parsedate_to_datetime(headers["date"]).timestamp()
-        except (KeyError, ValueError):
-            return
-        self._seen_at = self._now()
-        self._ahead = server - self._seen_at[0]
+        server = _moment(headers.get("date", ""))
+        if server is not None:
+            self._seen_at = self._now()
+            self._ahead = server - self._seen_at[0]
+
+
+@lru_cache(16)
+def _moment(date: str) -> float | None:
+    """Seconds since the epoch of a `Date` header; the many answers of one second say the same."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 class _Seen:

@@ -17,6 +17,7 @@ SIZE_CAP = 1 << 30
 """A result may have at most 1 GiB."""
 _REDIRECTS = 3
 _TRIES = 4
+_TIMES = {"timeout": {"connect": 10.0}}
 _HEAD_S = 30.0
 _CHUNK_S = 60.0
 _EXPIRED = frozenset({401, 403, 404, 410})
@@ -45,13 +46,13 @@ class _Part:
         self.file.write(chunk)
 
 
-async def fetch(client: httpx.AsyncClient, url: str, base_url: str, target: Path) -> Fetched:
+async def fetch(transport: httpx.AsyncBaseTransport, url: str, base_url: str, target: Path) -> Fetched:
     """Download `url` to `target`; see `ports.PaidProvider.fetch`."""
     with target.open("wb") as file:
         part = _Part(file)
         for attempt in range(_TRIES):
             try:
-                if await _continue(client, url, base_url, part):
+                if await _continue(transport, url, base_url, part):
                     return Fetched(sha256=part.digest.hexdigest(), size=part.size)
                 broken = "the connection ended before the last byte"
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
@@ -62,12 +63,12 @@ async def fetch(client: httpx.AsyncClient, url: str, base_url: str, target: Path
         raise FetchFailed(f"the download broke off {_TRIES} times: {broken}")
 
 
-async def _continue(client: httpx.AsyncClient, url: str, base_url: str, part: _Part) -> bool:
+async def _continue(transport: httpx.AsyncBaseTransport, url: str, base_url: str, part: _Part) -> bool:
     """Take what is still missing; True when the body is complete."""
     for _ in range(_REDIRECTS + 1):
-        request = await _request(client, url, base_url, part)
+        request = await _request(url, base_url, part)
         async with asyncio.timeout(_HEAD_S):
-            response = await client.send(request, stream=True)
+            response = await transport.handle_async_request(request)
         try:
             if not response.is_redirect:
                 return await _take(response, part)
@@ -77,18 +78,18 @@ async def _continue(client: httpx.AsyncClient, url: str, base_url: str, part: _P
     raise FetchFailed(f"the result's link redirects more than {_REDIRECTS} times")
 
 
-async def _request(client: httpx.AsyncClient, url: str, base_url: str, part: _Part) -> httpx.Request:
+async def _request(url: str, base_url: str, part: _Part) -> httpx.Request:
     headers = {"Accept-Encoding": "identity"}
     if part.size and part.etag:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.etag}
     address = await vetted_address(url, base_url)
     if address is None:
-        return client.build_request("GET", url, headers=headers)
+        return httpx.Request("GET", url, headers=headers, extensions=_TIMES)
     # Connect to the very address that was vetted; TLS still proves the host's name.
     parts = urlsplit(url)
     headers["Host"] = parts.netloc
     pinned = httpx.URL(url).copy_with(host=address)
-    return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": parts.hostname})
+    return httpx.Request("GET", pinned, headers=headers, extensions={"sni_hostname": parts.hostname, **_TIMES})
 
 
 async def _take(response: httpx.Response, part: _Part) -> bool:
@@ -113,7 +114,7 @@ def _expected_total(response: httpx.Response, part: _Part) -> int | None:
             return int(total)
     if status != 200:
         part.restart()
-        raise httpx.HTTPStatusError(f"HTTP {status}", request=response.request, response=response)
+        raise httpx.RemoteProtocolError(f"HTTP {status}")
     part.restart()
     etag = headers.get("etag", "")
     part.etag = etag if etag.startswith('"') else None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import httpx
 
 from kling_render.ports import Fetched
 from kling_render.providers.aimlapi.fetch import fetch
-
-_TIMEOUT_S = 30.0
 
 
 async def fetch_input(url: str, target: Path) -> Fetched:
@@ -19,6 +16,5 @@ async def fetch_input(url: str, target: Path) -> Fetched:
     Raises:
         FetchFailed: it is not public, not https, too large, or does not come.
     """
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
-        return await fetch(client, url, "", target)
+    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+        return await fetch(transport, url, "", target)
