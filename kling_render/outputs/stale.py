@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from kling_render.disk.publish import is_part
@@ -19,17 +19,18 @@ def stale_outputs(output_dir: Path, wanted_paths: Iterable[str]) -> list[str]:
     `wanted_paths` are relative to the output folder. A sidecar is opened only where its take is not wanted, so that an
     up-to-date tree costs one listing.
     """
-    wanted = {_normal(path) for path in wanted_paths}
+    wanted = set(wanted_paths)
+    if not all(map(str.isascii, wanted)):
+        wanted = set(map(_normal, wanted))
     names = set(_files(output_dir))
     unwanted = {name for name in names - wanted - {NAME} if not _belongs(name, wanted)}
-    stale = set()
+    if not unwanted:
+        return []
+    stale = {path for path in listed_files(read_index(output_dir)) if path in unwanted}
     for name in unwanted:
-        if name.endswith(sidecars.SUFFIX):
+        if name.endswith(sidecars.SUFFIX) and sidecars.is_ours(_bytes(output_dir / name)):
             media = name.removesuffix(sidecars.SUFFIX)
-            if sidecars.is_ours(_bytes(output_dir / name)):
-                stale.add(media if media in names else name)
-    if unwanted:
-        stale.update(path for path in listed_files(read_index(output_dir)) if path in unwanted)
+            stale.add(media if media in names else name)
     return sorted(stale)
 
 
@@ -68,8 +69,9 @@ def _remove_if_empty(tree: OutputTree, relative: PurePosixPath) -> None:
         return  # not empty, or not ours to remove
 
 
-def _files(output_dir: Path) -> Iterator[str]:
+def _files(output_dir: Path) -> list[str]:
     """Every file below a folder, relative and POSIX; symlinks and the trash are not entered."""
+    found: list[str] = []
     pending = [("", os.fspath(output_dir))]
     while pending:
         prefix, folder = pending.pop()
@@ -79,16 +81,17 @@ def _files(output_dir: Path) -> Iterator[str]:
             continue
         for entry in entries:
             name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if name != TRASH:
-                    pending.append((name + "/", entry.path))
-            else:
-                yield name
+            if not entry.is_dir(follow_symlinks=False):
+                found.append(name)
+            elif name != TRASH:
+                pending.append((name + "/", entry.path))
+    return found
 
 
 def _belongs(name: str, wanted: set[str]) -> bool:
     """Whether it is a wanted file, or the sidecar of one."""
-    name = _normal(name)
+    if not name.isascii():
+        name = _normal(name)
     return name in wanted or name.removesuffix(sidecars.SUFFIX) in wanted
 
 

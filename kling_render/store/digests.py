@@ -8,6 +8,7 @@ once more unseen.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import zlib
@@ -24,6 +25,7 @@ _TICK_NS = 20_000_000
 """Kernels stamp files with a clock that is up to 10 ms behind."""
 _COARSE_TICK_NS = 2_000_000_000
 """FAT counts two seconds, some others one."""
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _READS = 3
 _THREADS = 4
 
@@ -50,6 +52,24 @@ class StatDigests:
         """
         name = os.fsencode(path)
         return self._remembered(name, _signature(name)) or self._hashed(name)
+
+    def holds(self, path: Path | str, sha256: str) -> bool:
+        """Whether the file's digest is this one; quicker than to ask for it.
+
+        What is remembered is not checked for damage where it agrees with both the file's signature and the digest
+        expected: damage does not make that up.
+
+        Raises:
+            OSError: as for `sha256`.
+        """
+        name = str(path).encode(_ENCODING, _ERRORS)
+        loaded = self._loaded if self._loaded is not None else self._load()
+        row = loaded.get(name)
+        if row is not None and row[6] == sha256 and name not in self._fresh:
+            signature = _signature(name)
+            if row[1:5] == signature and isinstance(row[5], int) and not _racy(signature, row[5]):
+                return True
+        return self.sha256(path) == sha256
 
     def sha256_many(
         self, paths: Iterable[Path], progress: Callable[[int, int], None] | None = None
@@ -103,7 +123,7 @@ class StatDigests:
         row = loaded.get(name)
         if fresh is not None and fresh[0] == signature and not (fresh[1] and _racy(signature, fresh[1])):
             return fresh[2]
-        if row is None or row[1:5] != signature or _racy(signature, row[5]) or not _sound(row):
+        if row is None or row[1:5] != signature or not _sound(row) or _racy(signature, row[5]):
             return None
         return row[6]
 
@@ -164,6 +184,8 @@ def _signature_of(status: os.stat_result) -> _Signature:
 def _racy(signature: _Signature, seen_ns: int) -> bool:
     """Whether the file may have changed unseen in the tick in which it was read."""
     changed_ns = max(signature[0], signature[1])
+    if changed_ns < seen_ns - _COARSE_TICK_NS:
+        return False  # long ago, on any disk
     tick = _COARSE_TICK_NS if signature[0] % 1_000_000_000 == 0 else _TICK_NS
     return changed_ns >= seen_ns - tick
 

@@ -189,13 +189,12 @@ class Workspace:
 
         wanted = {path for job in project.jobs for path in (job.output, job.final)}
         stale = stale_outputs(project.folder / project.output_dir, wanted)
-        root = str(project.folder) + os.sep
         facts = Facts(
             namespace=namespace,
             identities=inspection.identity,
             seconds=inspection.seconds,
             prices=prices.free if project.provider == PREVIZ else self._prices(project, lookup=False),
-            present=lambda path, sha256: _presence(root + path.replace("/", os.sep), sha256, digests),
+            present=_presences(project.folder, digests),
             results=results,
             latest=latest,
             earlier=_Earlier(self.store.ledger, namespace, str(project.folder)),
@@ -261,13 +260,20 @@ def _requests(project: Project) -> list[Request]:
     return [job.request for job in project.jobs]
 
 
-def _presence(path: str, sha256: str, digests: StatDigests) -> Presence:
-    try:
-        return Presence.HERE if digests.sha256(path) == sha256 else Presence.OTHER
-    except FileNotFoundError:
-        return Presence.MISSING
-    except OSError:
-        return Presence.OTHER
+def _presences(folder: Path, digests: StatDigests) -> Callable[[str, str], Presence]:
+    """What stands at the paths below a folder, compared with bytes of a digest."""
+    root = str(folder) + os.sep
+
+    def present(path: str, sha256: str) -> Presence:
+        try:
+            here = digests.holds(root + path.replace("/", os.sep), sha256)
+        except FileNotFoundError:
+            return Presence.MISSING
+        except OSError:
+            return Presence.OTHER
+        return Presence.HERE if here else Presence.OTHER
+
+    return present
 
 
 def _held_back(attempt: Attempt) -> str | None:
