@@ -161,25 +161,40 @@ def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
 def _check_limits(requests: Iterable[Request], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
     """Each input is held against the limits once per way it is used, and reported where it is declared."""
     seen: set[object] = set()
-    uses: dict[object, Request] = {}  # by object: the jobs of a project share their input records
-    for one in requests:
-        uses.setdefault((id(one.image), id(one.video), one.model, one.orientation, one.start, one.end), one)
-    for request in uses.values():
-        model = MODELS.get(request.model) or replace_id(MODELS[DEFAULT_MODEL], request.model)
-        image, clip = facts.get(request.image), facts.get(request.video)
-        if isinstance(image, ImageFacts) and (key := (request.image, model.id)) not in seen:
-            seen.add(key)
-            _report(check_image(image, model), request.image.shown, request.image.place, problems)
-        use = (request.video, model.id, request.orientation, request.start, request.end)
-        if isinstance(clip, ClipFacts) and use not in seen:
-            seen.add(use)
-            found = check_clip(clip, model, request.orientation, request.start, request.end)
-            _report(found, request.video.shown, request.video.place, problems)
+    looked_at: set[object] = set()  # by object: the jobs of a project share their records, and hashing one takes long
+    for request in requests:
+        image, clip = (id(request.image), request.model), _use(id(request.video), request)
+        if image not in looked_at:
+            looked_at.add(image)
+            _check_image(request, facts, problems, seen)
+        if clip not in looked_at:
+            looked_at.add(clip)
+            _check_clip(request, facts, problems, seen)
 
 
-def replace_id(model: Model, name: str) -> Model:
+def _use(clip: object, request: Request) -> tuple[object, ...]:
+    return clip, request.model, request.orientation, request.start, request.end
+
+
+def _check_image(request: Request, facts: Mapping[InputRef, Facts], problems: Problems, seen: set[object]) -> None:
+    image, model = facts.get(request.image), _model(request)
+    use = (request.image, model.id)
+    if isinstance(image, ImageFacts) and use not in seen:
+        seen.add(use)
+        _report(check_image(image, model), request.image.shown, request.image.place, problems)
+
+
+def _check_clip(request: Request, facts: Mapping[InputRef, Facts], problems: Problems, seen: set[object]) -> None:
+    clip, use = facts.get(request.video), _use(request.video, request)
+    if isinstance(clip, ClipFacts) and use not in seen:
+        seen.add(use)
+        found = check_clip(clip, _model(request), request.orientation, request.start, request.end)
+        _report(found, request.video.shown, request.video.place, problems)
+
+
+def _model(request: Request) -> Model:
     """An unknown model is held against the limits of the default one."""
-    return replace(model, id=name)
+    return MODELS.get(request.model) or replace(MODELS[DEFAULT_MODEL], id=request.model)
 
 
 def _report(found: Iterable[Violation], shown: str, place: Place, problems: Problems) -> None:
