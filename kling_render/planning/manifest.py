@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -32,8 +31,6 @@ from kling_render.models import MODELS
 from kling_render.shotlist.records import Request
 
 FORMAT = "kling-render.manifest/1"
-
-_quote = lru_cache(maxsize=4096)(encode_basestring_ascii)  # ids of models and inputs repeat in every job
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,30 @@ class Difference:
 
 def manifest(request: Request, image: InputIdentity, video: InputIdentity) -> Manifest:
     """The manifest of a request with these inputs."""
-    return Manifest("{" + ",".join(_walk(request, image, video)) + "}")
+    return Manifests().of(request, image, video)
+
+
+class Manifests:
+    """Writes the manifests of many requests: what jobs share (an image and its options, a clip) is written once."""
+
+    def __init__(self) -> None:
+        self._heads: dict[Hashable, str] = {}
+        self._tails: dict[Hashable, str] = {}
+
+    def of(self, request: Request, image: InputIdentity, video: InputIdentity) -> Manifest:
+        """The walk, in the order of the names. Every field of `Request` is here: all of them change the pixels."""
+        end = "" if request.end is None else f'"end":"{decimal_text(request.end)}",'
+        like = (image.sha256, image.url, request.keep_audio, request.model, request.orientation)
+        head = self._heads.get(like)
+        if head is None:
+            head = self._heads[like] = _head(request, image)
+        params = f',"params":{{{params}}}' if request.params and (params := _params(request)) else ""
+        prompt = f',"prompt":{encode_basestring_ascii(request.prompt)}' if request.prompt else ""
+        end_like = (video.sha256, video.url, request.start, request.take)
+        tail = self._tails.get(end_like)
+        if tail is None:
+            tail = self._tails[end_like] = _tail(request, video)
+        return Manifest(f"{{{end}{head}{params}{prompt}{tail}}}")
 
 
 def fingerprint(of: Manifest) -> str:
@@ -108,23 +128,17 @@ def decimal_text(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def _walk(request: Request, image: InputIdentity, video: InputIdentity) -> Iterator[str]:
-    """The walk, in the order of the names. Every field of `Request` is here: all of them change the pixels."""
-    if request.end is not None:
-        yield f'"end":"{decimal_text(request.end)}"'
-    yield f'"format":"{FORMAT}"'
-    yield f'"image":{_quote(str(image))}'
-    yield '"keep_audio":true' if request.keep_audio else '"keep_audio":false'
-    yield f'"model":{_quote(request.model)}'
-    yield f'"orientation":{_quote(request.orientation)}'
-    if request.params and (params := _params(request)):
-        yield f'"params":{{{params}}}'
-    if request.prompt:
-        yield f'"prompt":{encode_basestring_ascii(request.prompt)}'
-    if request.start:
-        yield f'"start":"{decimal_text(request.start)}"'
-    yield f'"take":{request.take:d}'
-    yield f'"video":{_quote(str(video))}'
+def _head(request: Request, image: InputIdentity) -> str:
+    keep_audio = "true" if request.keep_audio else "false"
+    return (
+        f'"format":"{FORMAT}","image":{encode_basestring_ascii(str(image))},"keep_audio":{keep_audio}'
+        f',"model":{encode_basestring_ascii(request.model)},"orientation":{encode_basestring_ascii(request.orientation)}'
+    )
+
+
+def _tail(request: Request, video: InputIdentity) -> str:
+    start = f',"start":"{decimal_text(request.start)}"' if request.start else ""
+    return f'{start},"take":{request.take:d},"video":{encode_basestring_ascii(str(video))}'
 
 
 def _params(request: Request) -> str:
@@ -132,7 +146,7 @@ def _params(request: Request) -> str:
     model = MODELS.get(request.model)
     known = model.params if model else {}
     kept = {n: v for n, v in request.params if n not in known or v != known[n].default}
-    return ",".join(f"{_quote(name)}:{_canonical(kept[name])}" for name in sorted(kept))
+    return ",".join(f"{encode_basestring_ascii(name)}:{_canonical(kept[name])}" for name in sorted(kept))
 
 
 def _canonical(value: Any) -> str:
@@ -148,5 +162,5 @@ def _canonical(value: Any) -> str:
         return decimal_text(number)
     if isinstance(value, Mapping):
         named = {str(name): _canonical(inner) for name, inner in value.items()}
-        return "{" + ",".join(f"{_quote(name)}:{named[name]}" for name in sorted(named)) + "}"
+        return "{" + ",".join(f"{encode_basestring_ascii(name)}:{named[name]}" for name in sorted(named)) + "}"
     return "[" + ",".join(_canonical(inner) for inner in value) + "]"

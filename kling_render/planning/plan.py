@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from kling_render.lifecycle.records import Attempt, Result
-from kling_render.planning.manifest import InputIdentity, Manifest, fingerprint, manifest
+from kling_render.planning.manifest import InputIdentity, Manifest, Manifests, fingerprint
 from kling_render.planning.prices import Price, estimate, price_key, total_usd, up_to
 from kling_render.planning.reasons import Verdict, judge_attempt, judge_output, render_reasons
 from kling_render.planning.records import (
@@ -92,25 +92,24 @@ def make_plan(
     stale_outputs: Iterable[str] = (),
 ) -> Plan:
     """Decide about every selected job."""
-    cells: dict[str, list[Job]] = {}
-    for job in project.jobs:
-        cells.setdefault(job.cell, []).append(job)
-    chosen = [job for job in project.jobs if select(job)]
-    touched = cells if len(chosen) == len(project.jobs) else dict.fromkeys(job.cell for job in chosen)
-    drafts = _drafts((job for cell in touched for job in cells[cell]), facts)
-    finals = _finals(((cell, [drafts[job.id] for job in cells[cell]]) for cell in touched), facts)
-    chosen.sort(key=lambda job: -job.priority)  # stable: the list's order within a priority
+    chosen = jobs = [job for job in project.jobs if select(job)]
+    if len(chosen) < len(project.jobs):  # a cell's final depends on all of its takes
+        touched = {job.cell for job in chosen}
+        jobs = [job for job in project.jobs if job.cell in touched]
+    drafts = _drafts(jobs, facts)
+    finals = _finals(drafts.values(), facts)
+    order = sorted(chosen, key=lambda job: -job.priority)  # stable: the list's order within a priority
     bill = _Bill(facts)
-    jobs = _decide([drafts[job.id] for job in chosen], finals, project.output_dir, facts, bill)
+    decided = _decide((drafts[job.id] for job in order), finals, project.output_dir, facts, bill)
     return Plan(
         project=project.name,
         provider=project.provider,
         namespace=facts.namespace,
         output_dir=project.output_dir,
         prices=tuple(dict.fromkeys(price for price in bill.prices.values() if price is not None)),
-        jobs=jobs,
+        jobs=decided,
         stale_outputs=tuple(stale_outputs),
-        totals=totals(jobs),
+        totals=totals(decided),
     )
 
 
@@ -155,25 +154,28 @@ def _drafts(jobs: Iterable[Job], facts: Facts) -> dict[str, _Draft]:
             found = seen[id(ref)] = facts.identities(ref)
         return found
 
-    drafts = {}
+    drafts, manifests = {}, Manifests()
     for job in jobs:
         image, video = identity(job.request.image), identity(job.request.video)
-        record = manifest(job.request, image, video)
+        record = manifests.of(job.request, image, video)
         digest = fingerprint(record)
         drafts[job.id] = _Draft(job, record, digest, facts.key(job, digest), image, video)
     return drafts
 
 
-def _finals(cells: Iterable[tuple[str, list[_Draft]]], facts: Facts) -> dict[str, str]:
+def _finals(drafts: Iterable[_Draft], facts: Facts) -> dict[str, str]:
     """Job id → SHA-256 its cell's final should hold: the picked take, else the lowest finished one."""
-    finals = {}
-    for cell, members in cells:
+    cells: dict[str, list[_Draft]] = {}
+    finals: dict[str, str] = {}
+    for draft in drafts:
+        cells.setdefault(draft.job.cell, []).append(draft)
+    for cell, members in cells.items():
         pick = facts.picked.get(cell)
         if pick is not None:
             owner = next((d for d in members if d.job.take == pick.take), members[0])
             finals[owner.job.id] = pick.sha256
         elif done := [d for d in members if d.key in facts.results]:
-            lowest = min(done, key=lambda d: d.job.take)
+            lowest = min(done, key=lambda d: d.job.take) if len(done) > 1 else done[0]
             finals[lowest.job.id] = facts.results[lowest.key].blob
     return finals
 

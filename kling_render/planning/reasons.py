@@ -61,16 +61,18 @@ def judge_output(
     job: Job, result: Result, final: str | None, output_dir: str, present: Callable[[str, str], Presence]
 ) -> Verdict:
     """Up to date, or what has to be restored. `final` is None when another take provides the cell's final."""
-    reasons = []
     take = present(f"{output_dir}/{job.output}", result.blob)
+    stands = present(f"{output_dir}/{job.final}", final) if final else Presence.HERE
+    if take is stands is Presence.HERE:
+        return Verdict(Action.UP_TO_DATE, (), result)
+    reasons = []
     if take is not Presence.HERE:
         missing = take is Presence.MISSING
         reasons.append(reason(ReasonCode.OUTPUT_MISSING if missing else ReasonCode.OUTPUT_EDITED))
-    stands = present(f"{output_dir}/{job.final}", final) if final else Presence.HERE
     if stands is not Presence.HERE:
         missing = stands is Presence.MISSING
         reasons.append(reason(ReasonCode.FINAL_MISSING if missing else ReasonCode.FINAL_DIFFERS))
-    return Verdict(Action.RESTORE if reasons else Action.UP_TO_DATE, tuple(reasons), result)
+    return Verdict(Action.RESTORE, tuple(reasons), result)
 
 
 def render_reasons(job: Job, new: Manifest, earlier: str | None, attempt: Attempt | None) -> tuple[Reason, ...]:
