@@ -88,6 +88,8 @@ class Bringer:
 
     async def resume(self, work: Work, attempt: Attempt, slot: Slot) -> None:
         """Go on with an attempt; where it failed remotely, the retry policy applies as if it were of this run."""
+        if attempt.state is State.FETCHED:
+            attempt = await self._with_bytes(attempt)
         ended = await self.go_on(work, attempt, resumed=True, slot=slot)
         slot.leave()
         if self._once_more(work, ended, 1):
@@ -181,6 +183,14 @@ class Bringer:
         warning = "; ".join(filter(None, (warning, _overcharged(attempt)))) or None
         await self._deliverer.deliver(work, attempt, charged=attempt.run == self._world.run, warning=warning)
         return attempt
+
+    async def _with_bytes(self, attempt: Attempt) -> Attempt:
+        """A fetched attempt of an earlier run; where its bytes are damaged or gone it is ready to be fetched again."""
+        world, now = self._world, self._world.now()
+        stored = await asyncio.to_thread(world.blobs.verified, attempt.blob or "")
+        if stored is not None or world.provider is None or attempt.generation_id is None:
+            return attempt
+        return await world.ledger.write(lambda ledger: _fetched_anew(ledger, attempt.id, now, world.owner))
 
     async def restore(self, work: Work) -> None:
         """Publish what the store has; damaged bytes are fetched again, never paid again."""

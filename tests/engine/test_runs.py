@@ -254,6 +254,23 @@ def test_pull_ends_well_when_absence_is_proved(bench: Bench) -> None:
     assert [a.state for a in bench.attempts() if a.fingerprint == FOX.key] == [State.ABSENT]
 
 
+def test_bytes_that_rot_before_they_are_published_are_fetched_again(bench: Bench) -> None:
+    """Fetched, then the process died, then the disk: nothing is paid again."""
+    steps = bench.steps([FOX])
+    bench = Bench(bench.folder.parent / "another")
+    for at in range(steps, 0, -1):
+        bench = Bench(bench.folder.parent / f"store{at}")
+        bench.run([FOX], crash_at=at)
+        if [a.state for a in bench.attempts()] == [State.FETCHED]:
+            break
+    (attempt,) = bench.attempts()
+    blob = bench.folder / "blobs" / str(attempt.blob)[:2] / str(attempt.blob)
+    blob.unlink()
+    assert _ended(bench.run([FOX])).exit_code == 0
+    bench.sound([FOX])
+    assert blob.exists()
+
+
 def test_an_expired_link_is_polled_for_again(bench: Bench) -> None:
     """Twice in a row, for nothing."""
     bench.api.expired_links = 2
