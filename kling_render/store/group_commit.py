@@ -53,7 +53,8 @@ class GroupCommit:
         An exception of `work` undoes that piece alone and is raised here.
 
         Raises:
-            StoreFault: the disk or the database refused; nothing of `work` is durable.
+            StoreFault: the disk or the database refused. Seldom `work` is durable all the same: when the disk fails
+                at the very end of a commit. The next reader sees what is true.
         """
         return await self._submit(work, writes=True)
 

@@ -38,10 +38,11 @@ class SqliteLedger:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqliteTransaction]:
-        """A write transaction: on disk when the block ends, or not there at all.
+        """A write transaction: all of it is on disk when the block ends.
 
         Raises:
-            StoreFault: the disk or the database refused.
+            StoreFault: the disk or the database refused. Nothing is there then, or all of it: a disk that fails at the
+                very end of a commit leaves it in force.
         """
         with self._taken(), self.translated("write the ledger"):
             self.connection.execute("BEGIN IMMEDIATE")

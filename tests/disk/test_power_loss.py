@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kling_render.disk.publish import is_part, make_folders, publish_bytes, publish_copy, publish_move
-from tests.disk.power import Died, RecordingFiles, Tree, lay, prove
+from tests.disk.power import Tree, lay, prove
+from tests.disk.recording import Died, RecordingFiles
 
 OLD, NEW = b"old" * 2_000, bytes(range(256)) * 37
 NAME = "a.mp4"

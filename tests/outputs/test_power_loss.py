@@ -14,7 +14,8 @@ from kling_render.outputs.index import NAME, document, read_index, write_index
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.outputs.tree import OutputTree
 from kling_render.store.opening import Store
-from tests.disk.power import RecordingFiles, Tree, lay, prove
+from tests.disk.power import Tree, lay, prove
+from tests.disk.recording import RecordingFiles
 from tests.outputs.test_publisher import Target, target
 
 DATA = b"take 1 " * 1_500

@@ -14,7 +14,8 @@ from kling_render.store.blobs import DiskBlobs
 from kling_render.store.layout import Layout
 from kling_render.store.opening import Store
 from kling_render.store.spool import Spool, recover
-from tests.disk.power import Died, RecordingFiles, Tree, lay, prove
+from tests.disk.power import Tree, lay, prove
+from tests.disk.recording import Died, RecordingFiles
 from tests.store.support import attempt
 
 DATA = b"a paid video " * 1_000
