@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from kling_render.store.blobs import DiskBlobs
+from kling_render.store.garbage import garbage
 from kling_render.store.layout import Layout
 from kling_render.store.opening import Store
 from kling_render.store.spool import Spool, recover
+from kling_render.store.trash import throw, undo
 from tests.disk.power import Tree, lay, prove
 from tests.disk.recording import Died, RecordingFiles
 from tests.store.support import attempt
+from tests.store.upkeep import keep
 
 DATA = b"a paid video " * 1_000
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -171,3 +174,35 @@ def _finds(read: Callable[[Tree], set[tuple[str, str]]], fact: tuple[str, str]) 
 
 def _is(true: bool) -> None:
     assert true
+
+
+def test_what_gc_moves_and_brings_back_is_lost_in_no_state(tmp_path: Path) -> None:
+    """Bytes that may have been paid for lie in their place or in the trash, with the journal that says which."""
+    with Store.open(tmp_path / "store") as store:
+        for number in range(2):
+            keep(store, DATA + bytes([number]))
+        fs = RecordingFiles(store.layout.root)
+    with Store.open(tmp_path / "store", fs=fs) as store:
+        items = list(garbage(store, now=1e10, free=(), in_use=lambda _: False, inputs=set(), thrown=set()))
+        assert len(items) == 2
+        throw(store, items, 1.0)
+        fs.promise(lambda tree: _is(not any(path.startswith("blobs/") and tree[path] for path in tree)))
+        thrown = len(fs.journal)
+    always = _lies_somewhere([DATA + b"\0", DATA + b"\1"])
+    assert prove(fs, always).states > 10
+    del fs.journal[thrown - 1]
+    with Store.open(tmp_path / "store", fs=fs) as store:
+        undo(store, 2.0)
+    fs.promise(lambda tree: _is(sum(path.startswith("blobs/") and bool(tree[path]) for path in tree) == 2))
+    assert prove(fs, always).states > 15
+
+
+def _lies_somewhere(wanted: list[bytes]) -> Callable[[Tree], None]:
+    def check(tree: Tree) -> None:
+        for data in wanted:
+            places = [path for path, content in tree.items() if content == data]
+            assert places
+            folder = places[0].split("/")[:2]
+            assert places[0].startswith("blobs/") or "/".join([*folder, "journal.json"]) in tree, sorted(tree)
+
+    return check
