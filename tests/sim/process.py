@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import random
 from collections.abc import Iterator
@@ -56,13 +57,16 @@ class Start:
 class Tree:
     """Publishes as the program does: a temporary file, synced and renamed."""
 
-    def __init__(self, process: Process, store: Store) -> None:
+    def __init__(self, process: Process, store: Store, chance: random.Random) -> None:
         self._process = process
         self._store = store
+        self._chance = chance
 
     def publish(self, target: Target, result: Result, manifest: str) -> None:
         del manifest
         self._process.step(f"publish {target.output.name}")
+        if self._chance.random() < self._process.sim.server.weather.unwritable:
+            raise PermissionError(errno.EACCES, "the output folder refuses it")
         files = self._store.fs
         blob = self._store.blobs.path(result.blob)
         for path in (target.output, target.final):
@@ -231,7 +235,7 @@ def _opened(process: Process, chance: random.Random) -> Iterator[World]:
             ledger=commits,
             blobs=store.blobs,
             checker=Looking(process),
-            publisher=Tree(process, store),
+            publisher=Tree(process, store, chance),
             owners=store,
             watcher=Told(process),
             owner=token,

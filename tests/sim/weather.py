@@ -88,6 +88,8 @@ class Weather:
     cut: float = 0.0
     damaged: float = 0.0
     no_usage: float = 0.0
+    #: The output folder refuses a file; the store's disk is another one.
+    unwritable: float = 0.0
     link_life_s: float = 1e9
     odd_statuses: int = 2
     fails: float = 0.0
@@ -156,7 +158,7 @@ class Weather:
     def calm(self) -> None:
         """No fault from now on; how slow the log is, and what it lists, is no fault."""
         self.trouble = self.unreachable = self.poll_fails = self.log_fails = 0.0
-        self.link_fails = self.cut = self.damaged = self.fails = self.unknown = self.endless = 0.0
+        self.link_fails = self.unwritable = self.cut = self.damaged = self.fails = self.unknown = self.endless = 0.0
         self.script, self.link_life_s = [], 1e9
         for spells in (
             self.unauthorized_spells,
@@ -202,6 +204,7 @@ def drawn(chance: random.Random, absence_s: float) -> Weather:
         cut=maybe(0.2, 0.1, 0.5),
         damaged=maybe(0.2, 0.1, 0.5),
         no_usage=maybe(0.1, 0.2, 1.0),
+        unwritable=maybe(0.1, 0.2, 1.0),
         link_life_s=chance.choice((1e9, 1e9, 60.0)),
         odd_statuses=chance.choice((2, 2, 6)),
         fails=maybe(0.3, 0.1, 0.8),
