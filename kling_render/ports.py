@@ -143,7 +143,8 @@ class Ledger(Protocol):
         """Run `work` in a transaction; returns when it is on disk.
 
         Raises:
-            StoreFault: the disk or the database refused; nothing of `work` is durable.
+            StoreFault: the disk or the database refused. Nothing of `work` is durable, unless the failure came so late
+                that the database could not tell: the next transaction shows which.
         """
         ...
 

@@ -16,7 +16,7 @@ from kling_render.engine.tracker import Tracker
 from kling_render.engine.work import JobState, Options, Stop, Work
 from kling_render.engine.world import World
 from kling_render.errors import StoreFault
-from kling_render.lifecycle.answers import Accepted, FailureClass, Rejected, SubmitEvidence
+from kling_render.lifecycle.answers import Accepted, FailureClass, InDoubt, Rejected, SubmitEvidence
 from kling_render.lifecycle.classify import classify
 from kling_render.lifecycle.identity import client_request_id, ulid
 from kling_render.lifecycle.records import Attempt, OverBudget, Reserved, Taken, usd_of
@@ -122,18 +122,27 @@ class Submitter:
             return await self._accepted(attempt, verdict, now)
         if isinstance(verdict, Rejected):
             return await self._rejected(attempt, verdict, now, intended=evidence.intended)
-        doubt = verdict
+        return await self._in_doubt(attempt, verdict, now)
+
+    async def _in_doubt(self, attempt: Attempt, doubt: InDoubt, now: float) -> Attempt:
+        """Record a doubt. An id that came with it is no acceptance, so the spool must not keep it; it is shown."""
         self._world.spool.release(attempt.id)
-        return await self._world.ledger.write(
-            lambda ledger: ledger.record(
-                attempt.id,
-                Event.DOUBT,
-                now,
-                message=doubt.message,
-                generation_id=doubt.generation_id,
-                raw_answer=doubt.raw or None,
+        try:
+            return await self._world.ledger.write(
+                lambda ledger: ledger.record(
+                    attempt.id,
+                    Event.DOUBT,
+                    now,
+                    message=doubt.message,
+                    generation_id=doubt.generation_id,
+                    raw_answer=doubt.raw or None,
+                )
             )
-        )
+        except StoreFault as fault:
+            if doubt.generation_id:
+                text = f"{attempt.job} may have been accepted as {doubt.generation_id}: note it down"
+                self._tracker.stop(Stop.STORE, f"{fault.message}; {text} (attempt {attempt.id})")
+            raise
 
     async def _accepted(self, attempt: Attempt, verdict: Accepted, now: float) -> Attempt:
         """The id is durable before anything else happens; a full disk sends it to the spool, and ends the run.

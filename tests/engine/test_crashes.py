@@ -75,6 +75,20 @@ def test_an_id_survives_a_disk_that_is_full(quick_path: Path) -> None:
     bench.sound([FOX])
 
 
+def test_an_id_that_came_with_a_doubt_is_shown_when_the_disk_is_full(quick_path: Path) -> None:
+    """It proves nothing, so the spool does not keep it; the user can look it up."""
+    bench = Bench(quick_path / "store")
+    bench.api.script = ["5xx-id"]
+    report = bench.run([FOX], full=lambda: bool(bench.api.generations))
+    assert report is not None
+    assert report.exit_code == 7
+    assert any("may have been accepted as gen1" in message for message in report.stops.values())
+    again = bench.run([FOX])
+    assert again is not None
+    assert again.exit_code == 0
+    bench.sound([FOX])
+
+
 def test_a_full_disk_before_the_intent_sends_nothing(quick_path: Path) -> None:
     """The intent cannot be written: no byte leaves."""
     bench = Bench(quick_path / "store")
