@@ -22,6 +22,7 @@ from kling_render.ports import Clock, Fetched, LogRefused, LogUnavailable
 from kling_render.providers.aimlapi import vocabulary as v
 from kling_render.providers.aimlapi.body import InputChanged, SubmitBody
 from kling_render.providers.aimlapi.fetch import fetch
+from kling_render.providers.aimlapi.lanes import Lanes
 
 _ANSWER_CAP = 1 << 20
 _RAW_CAP = 1 << 16
@@ -31,12 +32,10 @@ _POLL_S = 30.0
 _ANSWER_S = 120.0
 _SLOWEST_UPLOAD = 64 * 1024
 """Bytes per second below which an upload is given up."""
-_POOL = httpx.Limits(max_connections=8, max_keepalive_connections=8)
-"""More kept connections make the pool quadratic in its bookkeeping."""
 _FRESH = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _QUICK_POLLS = 8
 _FETCHES = 8
-"""Exchanges at once. The rest waits here: the pool looks at every waiting request whenever one ends."""
+"""Exchanges at once; the rest waits here."""
 _PAGES = 2_000
 """Pages of charges that are read at most: 200,000 charges."""
 _DRIFT_S = 30.0
@@ -63,21 +62,18 @@ class AimlApi:
         #: Wall clock and monotonic clock when the server last told its time.
         self._seen_at: tuple[float, float] | None = None
         self._headers = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
-        # Transports, no clients: nothing here redirects, keeps cookies or logs links, and each exchange costs half.
         tls = ssl.create_default_context()  # one for all: reading the certificates takes long
         self._submits = httpx.AsyncHTTPTransport(verify=tls, limits=_FRESH, trust_env=False)
-        self._api = httpx.AsyncHTTPTransport(verify=tls, limits=_POOL, trust_env=False)
-        self._links = httpx.AsyncHTTPTransport(verify=tls, limits=_POOL, trust_env=False)
+        self._api = Lanes(_QUICK_POLLS, tls)
+        self._links = Lanes(_FETCHES, tls)
         self._generations = httpx.URL(self._base + v.GENERATIONS)
-        self._polls = asyncio.Semaphore(_QUICK_POLLS)
-        self._fetches = asyncio.Semaphore(_FETCHES)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for transport in (self._submits, self._api, self._links):
-            await transport.aclose()
+        for each in (self._submits, self._api, self._links):
+            await each.aclose()
 
     def server_ahead_s(self) -> float:
         """See `ports.PaidProvider.server_ahead_s`."""
@@ -132,11 +128,10 @@ class AimlApi:
 
     async def poll(self, generation_id: str) -> PollAnswer:
         """See `ports.PaidProvider.poll`."""
-        async with self._polls:
-            try:
-                status, headers, text = await self._get(v.GENERATIONS, {"generation_id": generation_id})
-            except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
-                return PollAnswer(kind="unavailable", message=f"{type(error).__name__}: {error}")
+        try:
+            status, headers, text = await self._get(v.GENERATIONS, {"generation_id": generation_id})
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
+            return PollAnswer(kind="unavailable", message=f"{type(error).__name__}: {error}")
         body = v.json_object(text)
         if status == 200 and body is not None:
             if body.get("id") not in (None, generation_id):
@@ -152,8 +147,8 @@ class AimlApi:
 
     async def fetch(self, url: str, target: Path) -> Fetched:
         """See `ports.PaidProvider.fetch`."""
-        async with self._fetches:
-            return await fetch(self._links, url, self._base, target)
+        async with self._links.one() as transport:
+            return await fetch(transport, url, self._base, target)
 
     async def log(self, start: float, end: float) -> list[LogRow]:
         """See `ports.PaidProvider.log`. Newest first; new rows push old ones to later pages, so none is missed."""
@@ -238,10 +233,10 @@ class AimlApi:
         return body
 
     async def _get(self, path: str, query: dict[str, Any]) -> tuple[int, httpx.Headers, str]:
-        async with asyncio.timeout(_POLL_S):
+        async with self._api.one() as transport, asyncio.timeout(_POLL_S):
             url = f"{self._base}{path}?{urlencode(query)}" if query else self._base + path
             request = httpx.Request("GET", url, headers=self._headers, extensions=_TIMES)
-            response = await self._api.handle_async_request(request)
+            response = await transport.handle_async_request(request)
             try:
                 self._note_date(response.headers)
                 return response.status_code, response.headers, await _text(response, _ANSWER_CAP)
