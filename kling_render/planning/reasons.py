@@ -99,22 +99,32 @@ def _failed(attempt: Attempt) -> Reason:
     return reason(ReasonCode.FAILED_BEFORE, f"the last attempt failed: {short}")
 
 
+def place_of(job: Job, name: str) -> Place:
+    """Where a field of the manifest is written, as far as the shot list's places tell."""
+    if name == "image":
+        return job.request.image.place
+    if name in ("video", "start", "end"):
+        return job.request.video.place
+    return (job.prompt_place or job.place) if name == "prompt" else job.place
+
+
+_CODES = {
+    "image": ReasonCode.IMAGE_CHANGED,
+    "video": ReasonCode.CLIP_CHANGED,
+    "start": ReasonCode.TRIM_CHANGED,
+    "end": ReasonCode.TRIM_CHANGED,
+    "prompt": ReasonCode.PROMPT_CHANGED,
+    "model": ReasonCode.MODEL_CHANGED,
+}
+
+
 def _changed(job: Job, change: Difference) -> Reason:
-    """One edit and where it was made, as far as the shot list's places tell."""
-    request = job.request
-    named: dict[str, tuple[ReasonCode, Place]] = {
-        "image": (ReasonCode.IMAGE_CHANGED, request.image.place),
-        "video": (ReasonCode.CLIP_CHANGED, request.video.place),
-        "start": (ReasonCode.TRIM_CHANGED, request.video.place),
-        "end": (ReasonCode.TRIM_CHANGED, request.video.place),
-        "prompt": (ReasonCode.PROMPT_CHANGED, job.prompt_place or job.place),
-        "model": (ReasonCode.MODEL_CHANGED, job.place),
-    }
-    if change.field in named:
-        code, place = named[change.field]
-        return reason(code, at=place)
+    """One edit and where it was made."""
+    place = place_of(job, change.field)
+    if change.field in _CODES:
+        return reason(_CODES[change.field], at=place)
     text = f"{change.field.removeprefix('params.')}: {_shown(change.old)} → {_shown(change.new)}"
-    return reason(ReasonCode.OPTION_CHANGED, text, at=job.place)
+    return reason(ReasonCode.OPTION_CHANGED, text, at=place)
 
 
 def _shown(value: object) -> str:

@@ -75,6 +75,14 @@ class LedgerQueries:
             )
         )
 
+    def kept(self, namespace: str) -> Mapping[str, str]:
+        """Fingerprint → the fingerprint whose result it was given, where an edit was declared cosmetic."""
+        return dict(
+            self._connection.execute(
+                "SELECT fingerprint, kept_from FROM results WHERE namespace = ? AND kept_from IS NOT NULL", (namespace,)
+            )
+        )
+
     def unacknowledged(self, namespace: str) -> list[Attempt]:
         """Lost and abandoned attempts that the user has not acknowledged, oldest first."""
         return self._many(

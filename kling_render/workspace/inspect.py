@@ -20,6 +20,9 @@ from kling_render.store.cache import Cache
 #: Part of the cache's key: facts read by an older reader are read again.
 _FACTS = "media-facts/1"
 
+#: Digest → how the shot list named the file when it was first looked at; only for people to read.
+NAMES = "input-name/1"
+
 _UNREADABLE = "0" * 64
 
 
@@ -48,6 +51,13 @@ class Inspection:
     def broken(self) -> frozenset[InputRef]:
         """Inputs that cannot be used at all."""
         return frozenset(ref for ref, facts in self.facts.items() if isinstance(facts, Unreadable))
+
+
+def bytes_of(cache: Cache, kind: str, sha256: str) -> int | None:
+    """The size of an image or clip that was looked at once, by its digest."""
+    stored = cache.get(_FACTS, f"{kind}:{sha256}")
+    facts = from_json(stored) if stored is not None else None
+    return None if facts is None or isinstance(facts, Unreadable) else facts.bytes
 
 
 Fetch = Callable[[Iterable[InputRef], Problems], Mapping[InputRef, Path]]
@@ -147,6 +157,7 @@ def _facts(
         facts |= {ref: found for (ref, _), found in zip(missing, read, strict=True)}
         for ref, _ in missing:
             cache.put(_FACTS, f"{expected[ref]}:{sums[ref]}", to_json(facts[ref]))
+            cache.put(NAMES, str(sums[ref]), ref.shown)
     return facts
 
 
