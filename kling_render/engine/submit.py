@@ -104,6 +104,7 @@ class Submitter:
             return _STOPPED
         except LogUnavailable as error:
             await self._release(attempt)
+            world.spool.release(attempt.id)
             return NotSent(failure=FailureClass.NOT_SENT, message=str(error), again=True)
         return await asyncio.shield(self._record(attempt, evidence))
 
