@@ -261,8 +261,8 @@ def test_an_id_that_the_ledger_refuses_goes_to_the_spool_and_to_the_user(
     scene: Scene, failing: int, told: str, found: list[str]
 ) -> None:
     """The run stops for its store, and the message names the paid generation."""
+    disk = FaultyFiles(failing, errno.EIO, only={"write"})
     with pytest.raises(StoreFault):
-        disk = FaultyFiles(failing, errno.EIO, only={"write"})
         scene.run(once, ledger=lambda inner: FailingLedger(inner, at=3, lasting=True), fs=disk)
     assert f"the paid generation gen1 of {FOX.targets[0].job} {told}" in scene.report.stops[Stop.STORE]
     with Store.open(scene.folder) as store:
