@@ -122,7 +122,8 @@ class _Search:
         """The kinds that show the rarest missing trait, those that show most of the rest first."""
         traits = [1 << bit for bit in range(missing.bit_length()) if missing >> bit & 1]
         showing = [[index for index, mask in enumerate(self.kinds) if mask & trait] for trait in traits]
-        return sorted(min(showing, key=len), key=lambda index: -(self.kinds[index] & missing).bit_count())
+        few = min(showing, key=len)
+        return sorted(few, key=lambda index: -(self.kinds[index] & missing).bit_count())
 
 
 def _fewer(kinds: Sequence[int], least: int, most: int) -> list[int] | None:

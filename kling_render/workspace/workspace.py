@@ -168,6 +168,7 @@ class Workspace:
         *,
         lookup: bool = True,
         again: bool = False,
+        narrow: Callable[[Sequence[Job]], Iterable[Job]] | None = None,
     ) -> Planned:
         """What would happen and why.
 
@@ -178,6 +179,7 @@ class Workspace:
             selectors: which jobs; all of them when there is none.
             lookup: whether prices are asked for; else they are those last seen.
             again: whether requests that the provider refused for good are rendered again.
+            narrow: which of the selected jobs, in the order of the list, are meant after all.
 
         Raises:
             UsageError: a selector matches nothing.
@@ -204,16 +206,18 @@ class Workspace:
         everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
         if namespace != PREVIZ and attach_wanted(self.store, everything, project, self.clock.now()):
             # What was found paid before any job was known for it belongs to one of these: the facts are others now.
-            return self.plan(project, inspection, digests, selectors, lookup=lookup, again=again)
+            return self.plan(project, inspection, digests, selectors, lookup=lookup, again=again, narrow=narrow)
         gc.freeze()  # it lives as long as the command: the collector need not walk it again
         if lookup and everything.totals.render and project.provider != PREVIZ and not self.settings.offline:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.
             facts = replace(facts, prices=self._prices(project, lookup=True))
             everything = repriced(everything, facts)
-        if not selectors:
+        if not selectors and narrow is None:
             return Planned(project, inspection, everything, everything)
         states = {planned.job.id: job_state(planned) for planned in everything.jobs}
         chosen = select(project.jobs, selectors, state_of=lambda job: states[job.id])
+        if narrow is not None:
+            chosen = frozenset(job.id for job in narrow([job for job in project.jobs if job.id in chosen]))
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
         return Planned(project, inspection, everything, part)
 
