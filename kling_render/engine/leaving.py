@@ -91,11 +91,11 @@ class Tasks:
         """
         # After a fault of the store nothing is waited for that another process does: it may wait for us.
         while self._running - (self._following if but_followers or self.store_fault else set()):
-            limit = GRACE_S if self.leaving else 1.0
-            done = await self._one_ends(limit)
+            left = self.leaving  # a wait that began before it is no grace
+            done = await self._one_ends(GRACE_S if left else 1.0)
             if self._bug is not None:
                 raise self._bug
-            if unless() or (not done and self.leaving):
+            if unless() or (not done and left):
                 return
 
     async def _one_ends(self, within_s: float) -> bool:

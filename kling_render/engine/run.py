@@ -264,6 +264,10 @@ class Run:
             found = await self._world.ledger.read(lambda ledger: ledger.open_attempts(self._world.namespace))
         except StoreFault:
             return
+        for attempt in found:  # the answer may have come while the run was told to leave
+            mine = attempt.owner == self._world.owner and attempt.id not in self.report.doubts
+            if mine and attempt.state is State.IN_DOUBT:
+                self._doubt(self._work(attempt), attempt)
         running = (State.ACCEPTED, State.STALLED, State.READY, State.INTENT)
         self.report.left_running = [
             a for a in found if a.state in running and (a.owner == self._world.owner or a.id in self._bringer.left)
