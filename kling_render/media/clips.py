@@ -110,10 +110,15 @@ def _play(container: Any, expected_s: Decimal | None) -> ResultCheck:
     length = seconds(_duration(container, stream))
     if length <= 0:
         return _broken("it lasts 0 seconds")
-    if next(container.decode(stream), None) is None:
+    frames = container.decode(stream)
+    first = next(frames, None)
+    if first is None:
         return _broken("no frame can be decoded")
-    container.seek(int(stream.duration or 0), stream=stream, backward=True)
-    last = max((f.pts for f in container.decode(stream) if f.pts is not None), default=None)
+    last, end = first.pts, int(stream.duration or 0)
+    if stream.index_entries.search_timestamp(end) != 0:  # the last group begins later than the first one
+        container.seek(end, stream=stream, backward=True)
+        last, frames = None, container.decode(stream)
+    last = max((f.pts for f in frames if f.pts is not None), default=last)
     if last is None:
         return _broken("its end cannot be decoded")
     missing = (expected_s or length) - length

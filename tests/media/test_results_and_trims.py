@@ -14,6 +14,7 @@ from kling_render.media.facts import ClipFacts
 from kling_render.media.probe import Prober, verify_result
 from kling_render.media.trim import trim
 from kling_render.media.work import WorkError
+from kling_render.sandbox.canned import make
 from tests.media import makers
 
 
@@ -73,6 +74,28 @@ def test_damage_inside_the_last_group_of_frames_fails(
     whole[at : at + len(bad)] = bad
     path.write_bytes(whole)
     assert not prober.verify_result(path, 2.0).ok
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_damage_in_a_film_with_a_single_key_frame_fails(share: float, tmp_path: Path, prober: Prober) -> None:
+    """Its first group of frames is its last one: it is decoded once, to the end."""
+    path = tmp_path / "a.mp4"
+    make(path, 3.0)
+    assert prober.verify_result(path, 3.0).ok
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
+    assert sum(key for _, _, key in packets) == 1
+    at, size, _ = packets[int(len(packets) * share)]
+    whole = bytearray(path.read_bytes())
+    whole[at : at + size] = bytes(size)
+    path.write_bytes(whole)
+    assert not prober.verify_result(path, 3.0).ok
+
+
+def test_a_film_of_one_frame_is_whole(tmp_path: Path, prober: Prober) -> None:
+    """Nothing comes after its first frame."""
+    make(tmp_path / "a.mp4", 0.01)
+    assert prober.verify_result(tmp_path / "a.mp4", None).ok
 
 
 @pytest.mark.parametrize(
