@@ -15,20 +15,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_VERSION = 1
+_VERSION = 2
 _FACTS = """CREATE TABLE IF NOT EXISTS facts (
     kind TEXT, key TEXT, value TEXT, crc INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID"""
 _DIGESTS = """CREATE TABLE IF NOT EXISTS digests (
-    path BLOB PRIMARY KEY, mtime_ns INTEGER, ctime_ns INTEGER, size INTEGER, inode INTEGER, seen_ns INTEGER,
-    sha256 TEXT, crc INTEGER) WITHOUT ROWID"""
+    path BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID"""
 _FOR_NOW = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
     | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_INTERRUPT}
 )
 """Errors that say nothing about the file's content."""
 
-DigestRow = tuple[bytes, int, int, int, int, int, str, int]
-"""path, mtime_ns, ctime_ns, size, inode, seen_ns, sha256, checksum"""
+DigestRow = tuple[bytes, bytes]
+"""A path, and what `store.digests` noted about the file there, with a checksum."""
 
 
 class Cache:
@@ -75,14 +74,14 @@ class Cache:
 
     def digest_rows(self, prefix: bytes = b"") -> list[DigestRow]:
         """Every remembered digest of paths that start with `prefix`, unchecked, in one read."""
-        text, values = "SELECT * FROM digests", ()
+        text = "SELECT path, record FROM digests WHERE typeof(record) = 'blob'"  # rot may have made it anything
         if prefix:
-            return self._rows(f"{text} WHERE path >= ? AND path < ?", (prefix, prefix + b"\xff"))
-        return self._rows(text, values)
+            return self._rows(f"{text} AND path >= ? AND path < ?", (prefix, prefix + b"\xff"))
+        return self._rows(text, ())
 
     def put_digests(self, rows: Iterable[DigestRow]) -> None:
         """Remember digests, in one transaction."""
-        self._write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(rows))
+        self._write("INSERT OR REPLACE INTO digests VALUES (?, ?)", list(rows))
 
     def close(self) -> None:
         """Close the file; what was not saved is forgotten."""

@@ -7,7 +7,9 @@ once more unseen.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import sys
 import threading
 import time
@@ -15,17 +17,23 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from kling_render.store.cache import Cache, DigestRow
+from kling_render.store.cache import Cache
 from kling_render.store.hashing import hash_and_stat
 
-_Signature = tuple[int, int, int, int]
-_Entry = tuple[_Signature, int, str]
+_Entry = tuple[bytes, int, str]
 
+#: A record: signature, time of the reading, digest (32 bytes), CRC-32 of the name and all of that.
+_SIGNATURE = struct.Struct("<qqqQ")
+_SEEN = struct.Struct("<Q")
+_DIGEST = slice(40, 72)
+_RESIDUE = 0x2144_DF1C
+"""The CRC-32 of anything that is followed by its own CRC-32."""
+
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _TICK_NS = 20_000_000
 """Kernels stamp files with a clock that is up to 10 ms behind."""
 _COARSE_TICK_NS = 2_000_000_000
 """FAT counts two seconds, some others one."""
-_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _READS = 3
 _THREADS = 4
 
@@ -41,7 +49,7 @@ class StatDigests:
         self._prefix = b"" if under is None else os.fsencode(under).rstrip(b"/\\") + os.fsencode(os.sep)
         self._now_ns = now_ns
         self._lock = threading.Lock()
-        self._loaded: dict[bytes, DigestRow] | None = None
+        self._loaded: dict[bytes, bytes] | None = None
         self._fresh: dict[bytes, _Entry] = {}
 
     def sha256(self, path: Path | str) -> str:
@@ -50,26 +58,8 @@ class StatDigests:
         Raises:
             OSError: as usual; EINVAL when it is not a regular file.
         """
-        name = os.fsencode(path)
-        return self._remembered(name, _signature(name)) or self._hashed(name)
-
-    def holds(self, path: Path | str, sha256: str) -> bool:
-        """Whether the file's digest is this one; quicker than to ask for it.
-
-        What is remembered is not checked for damage where it agrees with both the file's signature and the digest
-        expected: damage does not make that up.
-
-        Raises:
-            OSError: as for `sha256`.
-        """
         name = str(path).encode(_ENCODING, _ERRORS)
-        loaded = self._loaded if self._loaded is not None else self._load()
-        row = loaded.get(name)
-        if row is not None and row[6] == sha256 and name not in self._fresh:
-            signature = _signature(name)
-            if row[1:5] == signature and isinstance(row[5], int) and not _racy(signature, row[5]):
-                return True
-        return self.sha256(path) == sha256
+        return self._remembered(name) or self._hashed(name)
 
     def sha256_many(
         self, paths: Iterable[Path], progress: Callable[[int, int], None] | None = None
@@ -83,7 +73,7 @@ class StatDigests:
         for path in dict.fromkeys(paths):
             name = os.fsencode(path)
             try:
-                known = self._remembered(name, _signature(name))
+                known = self._remembered(name)
             except OSError as fault:
                 found[path] = fault
                 continue
@@ -98,7 +88,7 @@ class StatDigests:
         """Note the digest of a file that this process has just published there by a rename."""
         name = os.fsencode(path)
         try:
-            signature = _signature(name)
+            signature, _ = _signature(os.stat(name))  # noqa: PTH116 - see `_remembered`
         except OSError:
             return
         with self._lock:
@@ -108,30 +98,34 @@ class StatDigests:
         """Write what is new, in one batch. Never fails: without it the next run is slower, not wrong."""
         with self._lock:
             fresh, now = dict(self._fresh), self._now_ns()
-            rows = [_row(name, signature, seen or now, sha) for name, (signature, seen, sha) in fresh.items()]
+            records = {
+                name: _record(name, signature, seen or now, sha) for name, (signature, seen, sha) in fresh.items()
+            }
             if self._loaded is not None:
-                self._loaded.update({row[0]: row for row in rows})
+                self._loaded.update(records)
             self._fresh.clear()
-        if rows and self._cache is not None:
-            self._cache.put_digests(rows)
+        if records and self._cache is not None:
+            self._cache.put_digests(records.items())
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _remembered(self, name: bytes, signature: _Signature) -> str | None:
+    def _remembered(self, name: bytes) -> str | None:
         loaded = self._loaded if self._loaded is not None else self._load()  # the commonest run is only look-ups
+        signature, sure_ns = _signature(os.stat(name))  # noqa: PTH116 - a third of the time of Path.stat, once per file
         fresh = self._fresh.get(name)
-        row = loaded.get(name)
-        if fresh is not None and fresh[0] == signature and not (fresh[1] and _racy(signature, fresh[1])):
+        if fresh is not None and fresh[0] == signature and not 0 < fresh[1] <= sure_ns:
             return fresh[2]
-        if row is None or row[1:5] != signature or not _sound(row) or _racy(signature, row[5]):
+        record = loaded.get(name)
+        if record is None or not record.startswith(signature) or zlib.crc32(name + record) != _RESIDUE:
             return None
-        return row[6]
+        (seen_ns,) = _SEEN.unpack_from(record, _SIGNATURE.size)
+        return record[_DIGEST].hex() if seen_ns > sure_ns else None
 
-    def _load(self) -> dict[bytes, DigestRow]:
+    def _load(self) -> dict[bytes, bytes]:
         with self._lock:
             if self._loaded is None:
                 rows = [] if self._cache is None else self._cache.digest_rows(self._prefix)
-                self._loaded = {row[0]: row for row in rows}
+                self._loaded = dict(rows)
             return self._loaded
 
     def _hashed(self, name: bytes) -> str:
@@ -139,8 +133,8 @@ class StatDigests:
         for _ in range(_READS):
             seen = self._now_ns()
             sha256, before, after = hash_and_stat(os.fsdecode(name))
-            signature = _signature_of(after)
-            if _signature_of(before) == signature:
+            signature, _ = _signature(after)
+            if _signature(before)[0] == signature:
                 with self._lock:
                     self._fresh[name] = (signature, seen, sha256)
                 break
@@ -172,28 +166,16 @@ class StatDigests:
             return fault
 
 
-def _signature(name: bytes) -> _Signature:
-    return _signature_of(os.stat(name))  # noqa: PTH116 - a third of the time of Path.stat, once per file and run
+def _signature(status: os.stat_result) -> tuple[bytes, int]:
+    """What must stay the same, and the time up to which a reading may have missed a change in the same tick."""
+    mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
+    try:
+        signature = _SIGNATURE.pack(mtime, ctime, status.st_size, status.st_ino)
+    except struct.error:  # beyond the year 2262, or a disk with longer numbers
+        signature = hashlib.sha256(repr((mtime, ctime, status.st_size, status.st_ino)).encode()).digest()
+    return signature, max(mtime, ctime) + (_TICK_NS if mtime % 1_000_000_000 else _COARSE_TICK_NS)
 
 
-def _signature_of(status: os.stat_result) -> _Signature:
-    inode = status.st_ino & 0x7FFF_FFFF_FFFF_FFFF  # some disks count beyond what a database column takes
-    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, inode)
-
-
-def _racy(signature: _Signature, seen_ns: int) -> bool:
-    """Whether the file may have changed unseen in the tick in which it was read."""
-    changed_ns = max(signature[0], signature[1])
-    if changed_ns < seen_ns - _COARSE_TICK_NS:
-        return False  # long ago, on any disk
-    tick = _COARSE_TICK_NS if signature[0] % 1_000_000_000 == 0 else _TICK_NS
-    return changed_ns >= seen_ns - tick
-
-
-def _row(name: bytes, signature: _Signature, seen_ns: int, sha256: str) -> DigestRow:
-    fields = (name, *signature, seen_ns, sha256)
-    return (*fields, zlib.crc32(repr(fields).encode()))
-
-
-def _sound(row: DigestRow) -> bool:
-    return zlib.crc32(repr(row[:7]).encode()) == row[7]
+def _record(name: bytes, signature: bytes, seen_ns: int, digest: str) -> bytes:
+    body = signature + _SEEN.pack(max(seen_ns, 0)) + bytes.fromhex(digest)
+    return body + zlib.crc32(name + body).to_bytes(4, "little")
