@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase, translate
 
 from kling_render.errors import UsageError, did_you_mean
@@ -132,6 +131,8 @@ def _by_glob(pattern: str, jobs: Sequence[Job]) -> set[str]:
 
 def _nearest(word: str, known: Collection[str], title: str) -> str:
     """The names that come near, else a few of those that exist."""
+    from difflib import get_close_matches
+
     hits = get_close_matches(word, sorted(known), n=3, cutoff=0.6)
     if hits:
         return f"did you mean {' or '.join(hits)}?"

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,6 +161,8 @@ def _reference(kind: Kind, draft: _Draft, inputs: Inputs) -> InputRef | None:
 
 
 def _near(word: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches
+
     hits = get_close_matches(word.casefold(), known, n=1, cutoff=_SIMILAR)
     return hits[0] if hits and word not in known else None
 

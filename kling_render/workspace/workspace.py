@@ -19,7 +19,6 @@ from kling_render.lifecycle.states import State
 from kling_render.planning.plan import Facts, make_plan, repriced
 from kling_render.planning.prices import Price
 from kling_render.planning.records import Plan, Presence
-from kling_render.planning.selectors import select
 from kling_render.planning.states import job_state
 from kling_render.ports import Clock
 from kling_render.shotlist.expand import expand
@@ -214,6 +213,8 @@ class Workspace:
             everything = repriced(everything, facts)
         if not selectors and narrow is None:
             return Planned(project, inspection, everything, everything)
+        from kling_render.planning.selectors import select
+
         states = {planned.job.id: job_state(planned) for planned in everything.jobs}
         chosen = select(project.jobs, selectors, state_of=lambda job: states[job.id])
         if narrow is not None:
@@ -270,7 +271,7 @@ def _presences(folder: Path, digests: StatDigests) -> Callable[[str, str], Prese
 
     def present(path: str, sha256: str) -> Presence:
         try:
-            here = digests.holds(root + path.replace("/", os.sep), sha256)
+            here = digests.sha256(root + path.replace("/", os.sep)) == sha256
         except FileNotFoundError:
             return Presence.MISSING
         except OSError:
