@@ -19,11 +19,11 @@ The canonical form, each choice because a fingerprint that moves bills the user 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -82,7 +82,7 @@ class Difference:
 
 def manifest(request: Request, image: InputIdentity, video: InputIdentity) -> Manifest:
     """The manifest of a request with these inputs."""
-    return Manifests().of(request, image, video)
+    return Manifest(Manifests().text(request, image, video))
 
 
 class Manifests:
@@ -92,8 +92,11 @@ class Manifests:
         self._heads: dict[Hashable, str] = {}
         self._tails: dict[Hashable, str] = {}
 
-    def of(self, request: Request, image: InputIdentity, video: InputIdentity) -> Manifest:
-        """The walk, in the order of the names. Every field of `Request` is here: all of them change the pixels."""
+    def text(self, request: Request, image: InputIdentity, video: InputIdentity) -> str:
+        """A manifest's JSON: the walk, in the order of the names.
+
+        Every field of `Request` is here: all of them change the pixels.
+        """
         end = "" if request.end is None else f'"end":"{decimal_text(request.end)}",'
         like = (image.sha256, image.url, request.keep_audio, request.model, request.orientation)
         head = self._heads.get(like)
@@ -105,12 +108,17 @@ class Manifests:
         tail = self._tails.get(end_like)
         if tail is None:
             tail = self._tails[end_like] = _tail(request, video)
-        return Manifest(f"{{{end}{head}{params}{prompt}{tail}}}")
+        return f"{{{end}{head}{params}{prompt}{tail}}}"
 
 
 def fingerprint(of: Manifest) -> str:
     """The SHA-256 of the canonical form, 64 hex: the name of every result of this request."""
-    return hashlib.sha256(of.json.encode("ascii")).hexdigest()
+    return fingerprint_of(of.json)
+
+
+def fingerprint_of(text: str) -> str:
+    """The same for the canonical JSON itself."""
+    return sha256(text.encode("ascii")).hexdigest()
 
 
 def differences(old: Manifest, new: Manifest) -> list[Difference]:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from kling_render.lifecycle.records import Attempt, Result
-from kling_render.planning.manifest import InputIdentity, Manifest, Manifests, fingerprint
+from kling_render.planning.manifest import InputIdentity, Manifests, fingerprint_of
 from kling_render.planning.prices import Price, estimate, price_key, total_usd, up_to
 from kling_render.planning.reasons import Verdict, judge_attempt, judge_output, render_reasons
 from kling_render.planning.records import (
@@ -51,12 +52,11 @@ class Facts:
     key: Callable[[Job, str], str] = lambda _job, digest: digest
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(NamedTuple):
     """A job with its identity, before the decision."""
 
     job: Job
-    manifest: Manifest
+    manifest: str
     fingerprint: str
     key: str
     image: InputIdentity
@@ -157,8 +157,8 @@ def _drafts(jobs: Iterable[Job], facts: Facts) -> dict[str, _Draft]:
     drafts, manifests = {}, Manifests()
     for job in jobs:
         image, video = identity(job.request.image), identity(job.request.video)
-        record = manifests.of(job.request, image, video)
-        digest = fingerprint(record)
+        record = manifests.text(job.request, image, video)
+        digest = fingerprint_of(record)
         drafts[job.id] = _Draft(job, record, digest, facts.key(job, digest), image, video)
     return drafts
 
@@ -200,7 +200,7 @@ def _decide(
                 job=draft.job,
                 fingerprint=draft.fingerprint,
                 key=draft.key,
-                manifest_json=draft.manifest.json,
+                manifest_json=draft.manifest,
                 action=verdict.action,
                 reasons=verdict.reasons,
                 estimate_usd=about,
@@ -220,8 +220,8 @@ def _verdict(draft: _Draft, final: str | None, output_dir: str, facts: Facts) ->
     """The decision about one job on its own. What is under way comes first: it is paid for."""
     job, result, attempt = draft.job, facts.results.get(draft.key), facts.latest.get(draft.key)
     if attempt is not None and (open_work := judge_attempt(attempt, has_result=result is not None)):
-        return replace(open_work, result=result)
-    pick = facts.picked.get(job.cell)
+        return open_work._replace(result=result)
+    pick = facts.picked.get(job.cell) if facts.picked else None
     if pick is not None and pick.take == job.take and (result is None or result.blob != pick.sha256):
         return _pinned(job, pick, final, output_dir, facts)
     if result is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kling_render.errors import Place
 from kling_render.lifecycle.records import Attempt, Result
@@ -13,8 +13,7 @@ from kling_render.planning.records import Action, Presence, Reason, ReasonCode, 
 from kling_render.shotlist.records import Job
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An action, why, and the result it rests on."""
 
     action: Action
@@ -75,17 +74,22 @@ def judge_output(
     return Verdict(Action.RESTORE, tuple(reasons), result)
 
 
-def render_reasons(job: Job, new: Manifest, earlier: str | None, attempt: Attempt | None) -> tuple[Reason, ...]:
-    """Why a job is to be rendered: the edits since its last result, the failure, or that it is new."""
-    changes = differences(Manifest(earlier), new) if earlier else []
+def render_reasons(job: Job, new: str, earlier: str | None, attempt: Attempt | None) -> tuple[Reason, ...]:
+    """Why a job is to be rendered: the edits since its last result, the failure, or that it is new.
+
+    `new` and `earlier` are the JSON of manifests.
+    """
+    if not earlier and attempt is None:
+        return _ONLY_NEW
+    changes = differences(Manifest(earlier), Manifest(new)) if earlier else []
     reasons = [_changed(job, change) for change in changes if change.field != "format" or len(changes) == 1]
     reasons = list(dict.fromkeys(reasons))  # start and end are one trim
     if attempt is not None and attempt.state in _FAILED:
         reasons.append(_failed(attempt))
-    return tuple(reasons) or (_NEW,)
+    return tuple(reasons) or _ONLY_NEW
 
 
-_NEW = reason(ReasonCode.NEW)
+_ONLY_NEW = (reason(ReasonCode.NEW),)
 
 
 def _failed(attempt: Attempt) -> Reason:

@@ -33,20 +33,27 @@ class RowTexts:
     def text(self, cell: Cell, take: int, names: dict[str, Any]) -> str | None:
         """The text for a cell and a take, of whom `names` speaks; None when it cannot be made, which is reported."""
         if self._plain is not None:
-            if cell.character != self._character:
-                self._character = cell.character
+            character, motion, point = cell
+            if character != self._character:
+                self._character = character
                 self._forms.clear()
-            if cell.point not in self._forms:
-                self._forms[cell.point] = _form(self._plain, names)
-            key = (cell.motion, take)
-            if key not in self._rest:
-                if len(self._rest) >= _MOST_KEPT:
-                    self._rest.clear()
-                self._rest[key] = printed_values(self._printed, names)
-            form, rest = self._forms[cell.point], self._rest[key]
+            try:
+                form = self._forms[point]
+            except KeyError:
+                form = self._forms[point] = _form(self._plain, names)
+            try:
+                rest = self._rest[motion, take]
+            except KeyError:
+                rest = self._learnt(motion, take, names)
             if form is not None and rest is not None and len(text := form % rest) <= LARGEST:
                 return text
         return self.prepared.render(names)
+
+    def _learnt(self, motion: str, take: int, names: dict[str, Any]) -> tuple[str, ...] | None:
+        if len(self._rest) >= _MOST_KEPT:
+            self._rest.clear()
+        rest = self._rest[motion, take] = printed_values(self._printed, names)
+        return rest
 
 
 def _form(plain: Plain, names: Mapping[str, Any]) -> str | None:
