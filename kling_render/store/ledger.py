@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +43,7 @@ class SqliteLedger:
             StoreFault: the disk or the database refused. Nothing is there then, or all of it: a disk that fails at the
                 very end of a commit leaves it in force.
         """
-        with self._taken(), self.translated("write the ledger"):
+        with self.translated("write the ledger"), self._taken():
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield SqliteTransaction(self.connection)
@@ -57,7 +56,7 @@ class SqliteLedger:
     @contextlib.contextmanager
     def reading(self) -> Iterator[SqliteTransaction]:
         """A consistent view, without writing. Keep it short: writers of other processes wait for it."""
-        with self._taken(), self.translated("read the ledger"):
+        with self.translated("read the ledger"), self._taken():
             self.connection.execute("BEGIN")
             try:
                 yield SqliteTransaction(self.connection)
@@ -85,14 +84,14 @@ class SqliteLedger:
             StoreFault: it is damaged.
         """
         pragma = "integrity_check" if thorough else "quick_check"
-        with self._taken(), self.translated("check the ledger"):
+        with self.translated("check the ledger"), self._taken():
             found = [str(row[0]) for row in self.connection.execute(f"PRAGMA {pragma}(5)")]
         if found != ["ok"]:
             raise faults.corrupt(self.path, "; ".join(found))
 
     def back_up(self, target: Path) -> None:
         """Write a consistent copy of the ledger; the caller syncs it."""
-        with self._taken(), self.translated("back the ledger up"):
+        with self.translated("back the ledger up"), self._taken():
             copy = sqlite3.connect(target)
             try:
                 self.connection.backup(copy)
@@ -106,8 +105,7 @@ class SqliteLedger:
 
     @contextlib.contextmanager
     def _taken(self) -> Iterator[None]:
-        if os.getpid() != self._process:
-            raise RuntimeError("a ledger cannot be used across fork()")
+        assert os.getpid() == self._process, "a ledger cannot be used across fork()"
         with self._lock:
             if self.connection.in_transaction:
                 raise RuntimeError("a ledger transaction is already open in this thread")
@@ -231,7 +229,6 @@ def _configure(connection: sqlite3.Connection, max_pages: int | None) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = TRUNCATE")
     connection.execute("PRAGMA synchronous = EXTRA")
-    if sys.platform == "darwin":
-        connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA fullfsync = ON")  # for macOS; elsewhere SQLite has no other sync to choose
     if max_pages is not None:
         connection.execute(f"PRAGMA max_page_count = {int(max_pages)}")

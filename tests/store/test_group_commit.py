@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ def test_a_thousand_writes_share_a_few_commits(tmp_path: Path) -> None:
     """A commit costs milliseconds; a thousand jobs must not wait a thousand times."""
 
     async def scene(group: GroupCommit) -> list[Any]:
-        return await asyncio.gather(*[group.write(reserving(number)) for number in range(1000)])
+        names = [f"{number:04x}" * 16 for number in range(1000)]  # apart from their first digits on, as real ones
+        pieces = [group.write(reserving(number, fingerprint=name)) for number, name in enumerate(names)]
+        return await asyncio.gather(*pieces)
 
     with Store.open(tmp_path / "store") as store:
         before = store.ledger.commits
@@ -159,3 +163,123 @@ def test_a_cancelled_caller_does_not_undo_its_work(tmp_path: Path) -> None:
         asyncio.run(scene(GroupCommit(store.ledger)))
         with store.ledger.reading() as view:
             assert view.attempt("A00001") is not None
+
+
+def test_a_record_that_breaks_a_constraint_fails_alone(tmp_path: Path) -> None:
+    """The database refuses the piece, not the disk: its neighbours become durable."""
+
+    async def scene(group: GroupCommit) -> list[Any]:
+        pieces = [group.write(reserving(1)), group.write(reserving(1, fingerprint="f" * 64)), group.write(reserving(2))]
+        return await asyncio.gather(*pieces, return_exceptions=True)
+
+    with Store.open(tmp_path / "store") as store:
+        group = GroupCommit(store.ledger)
+        outcomes = asyncio.run(scene(group))
+        group.close()
+        assert [type(outcome) for outcome in outcomes] == [Reserved, sqlite3.IntegrityError, Reserved]
+
+
+def test_no_more_than_a_batch_shares_a_commit(tmp_path: Path) -> None:
+    """So that nobody waits for ever behind a queue that never ends."""
+
+    async def scene(group: GroupCommit) -> None:
+        await asyncio.gather(*[group.write(reserving(number)) for number in range(5)])
+
+    with Store.open(tmp_path / "store") as store:
+        before = store.ledger.commits
+        group = GroupCommit(store.ledger, batch=1)
+        asyncio.run(scene(group))
+        group.close()
+        assert store.ledger.commits - before == 5
+
+
+def test_a_question_that_fails_is_its_askers_alone(tmp_path: Path) -> None:
+    """The others of the same view are answered."""
+
+    def mistaken(_ledger: LedgerTransaction) -> None:
+        raise LookupError
+
+    async def scene(group: GroupCommit) -> list[Any]:
+        await group.write(reserving(1))
+        asked = [group.read(mistaken), group.read(lambda ledger: ledger.attempt("A00001"))]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    with Store.open(tmp_path / "store") as store:
+        group = GroupCommit(store.ledger)
+        failed, found = asyncio.run(scene(group))
+        group.close()
+        assert isinstance(failed, LookupError)
+        assert found == attempt(1)
+
+
+def test_damage_that_a_question_meets_is_a_fault_with_a_remedy(tmp_path: Path) -> None:
+    """A row whose text is none: everybody who asked at that moment is told, and nobody gets half an answer."""
+
+    async def scene(group: GroupCommit) -> list[Any]:
+        return await asyncio.gather(
+            *[group.read(lambda ledger: ledger.open_attempts(NAMESPACE)) for _ in range(3)], return_exceptions=True
+        )
+
+    with Store.open(tmp_path / "store") as store:
+        with store.ledger.writing() as transaction:
+            transaction.reserve(attempt(1), ())
+            store.ledger.connection.execute("UPDATE attempts SET job = CAST(x'ff' AS TEXT)")
+        group = GroupCommit(store.ledger)
+        faults = asyncio.run(scene(group))
+        group.close()
+    assert [type(fault) for fault in faults] == [StoreFault] * 3
+    assert all(fault.help for fault in faults)
+
+
+def test_what_was_submitted_before_the_end_is_done_whatever_comes_behind_it(tmp_path: Path) -> None:
+    """The end is called while a long write holds the queue: what stands before it is durable, the rest refused."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def long(ledger: LedgerTransaction) -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    async def refused(group: GroupCommit) -> bool:
+        asked = asyncio.ensure_future(group.read(lambda _: None))
+        await asyncio.sleep(0.001)
+        return asked.done() and isinstance(asked.exception(), StoreFault)
+
+    async def scene(group: GroupCommit) -> None:
+        writing = [asyncio.ensure_future(group.write(long))]
+        await asyncio.to_thread(begun.wait, 30)
+        writing += [asyncio.ensure_future(group.write(reserving(number))) for number in (1, 2)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(group.aclose())
+        while not await refused(group):
+            pass
+        go_on.set()
+        await asyncio.gather(*writing, closing)
+        group.close()  # once more does nothing
+
+    with Store.open(tmp_path / "store") as store:
+        asyncio.run(scene(GroupCommit(store.ledger)))
+        with store.ledger.reading() as view:
+            assert [found.id for found in view.attempts(NAMESPACE)] == ["A00001", "A00002"]
+
+
+def test_a_caller_whose_event_loop_is_gone_stops_nobody_else(tmp_path: Path) -> None:
+    """Its work becomes durable, nobody hears of it, and the next caller is served."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(ledger: LedgerTransaction) -> None:
+        ledger.reserve(attempt(1), ())
+        begun.set()
+        assert go_on.wait(30)
+
+    async def leaves(group: GroupCommit) -> None:
+        writing = asyncio.ensure_future(group.write(slow))
+        await asyncio.to_thread(begun.wait, 30)
+        writing.cancel()
+
+    with Store.open(tmp_path / "store") as store:
+        group = GroupCommit(store.ledger)
+        asyncio.run(leaves(group))
+        go_on.set()
+        found = asyncio.run(group.read(lambda ledger: ledger.attempt("A00001")))  # type: ignore[arg-type]
+        group.close()
+    assert found == attempt(1)

@@ -77,6 +77,8 @@ class TestClaims:
         reserve(ledger, attempt(1))
         elsewhere = attempt(2, fingerprint=attempt(1).fingerprint, namespace="sandbox")
         assert isinstance(reserve(ledger, elsewhere), Reserved)
+        with ledger.reading() as view:
+            assert view.namespaces() == [NAMESPACE, "sandbox"]
 
     @pytest.mark.parametrize(
         "events",
@@ -158,6 +160,16 @@ with Store.open(Path(sys.argv[1])) as store:
             assert transaction.known_generations(NAMESPACE) == {"g1": "A00001"}
             assert transaction.by_generation(NAMESPACE, "g1") == found
 
+    def test_bytes_that_another_machine_has_fetched_are_the_result_at_once(self, ledger: SqliteLedger) -> None:
+        """An imported attempt brings its blob along; nothing has to be polled for."""
+        found = attempt(1, state=State.DONE, generation_id="g1", charge=90, blob=BLOB, size=3)
+        with ledger.writing() as transaction:
+            transaction.adopt(found, 5.0)
+            result = transaction.result(NAMESPACE, found.fingerprint)
+            assert isinstance(transaction.reserve(attempt(2, fingerprint=found.fingerprint), ()), Taken)
+        assert result is not None
+        assert (result.blob, result.charge, result.attempt) == (BLOB, 90, found.id)
+
 
 class TestBudget:
     def test_holds_of_one_transaction_count_against_the_next_reservation_in_it(self, ledger: SqliteLedger) -> None:
@@ -226,6 +238,17 @@ class TestBudget:
         reserve(ledger, attempt(1))
         new = attempt(2, folder=cap.project_folder or "/project", run=cap.run or "run-1")
         assert isinstance(reserve(ledger, new, cap), Reserved) is fits
+
+    def test_the_caps_of_another_project_neither_bind_nor_count(self, ledger: SqliteLedger) -> None:
+        """Two projects reserve in one transaction, under the caps of both: each is held to its own."""
+        caps = [Cap(name=name, limit=150, project_folder=name) for name in ("/project", "/other")]
+        with ledger.writing() as transaction:
+            outcomes = [
+                transaction.reserve(attempt(n, folder=folder), caps)
+                for n, folder in enumerate(["/project", "/other", "/project", "/elsewhere"])
+            ]
+        assert [type(outcome) for outcome in outcomes] == [Reserved, Reserved, OverBudget, Reserved]
+        assert outcomes[2] == OverBudget(cap=caps[0], committed=100, in_doubt=0, asked=100)
 
 
 class TestSteps:

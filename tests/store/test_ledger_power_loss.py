@@ -50,7 +50,7 @@ def test_the_settings_that_durability_rests_on_are_in_force(tmp_path: Path) -> N
     assert values == {
         "journal_mode": "truncate",
         "synchronous": extra,
-        "fullfsync": int(sys.platform == "darwin"),
+        "fullfsync": 1,
         "foreign_keys": 1,
         "mmap_size": 0,
     }
