@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kling_render.engine.work import Target, Work
 from kling_render.lifecycle.records import Attempt, credits_of
-from kling_render.planning.records import Action, Plan, PlannedJob
+from kling_render.planning.records import Action, Plan, PlannedJob, ReasonCode
 from kling_render.planning.text import usd_text
 from kling_render.shotlist.records import Project
 
@@ -15,13 +15,20 @@ _WANTED = frozenset({Action.RENDER, Action.RESTORE, Action.RESUME, Action.ADOPT}
 
 
 def works_of(plan: Plan, project: Project) -> list[Work]:
-    """One work per result that is wanted, in the plan's order; jobs that share a result share its work."""
+    """One work per result that is wanted, in the plan's order; jobs that share a result share its work.
+
+    A question that waits for the user is looked up by every run, but what comes of it is not paid for in that run.
+    """
     grouped: dict[str, list[PlannedJob]] = {}
     for planned in plan.jobs:
-        if planned.action in _WANTED:
+        if planned.action in _WANTED or _is_asked(planned):
             grouped.setdefault(planned.key, []).append(planned)
     root = project.folder / project.output_dir
     return [_work(members, project, root) for members in grouped.values()]
+
+
+def _is_asked(planned: PlannedJob) -> bool:
+    return planned.action is Action.BLOCKED and any(r.code is ReasonCode.NEEDS_USER for r in planned.reasons)
 
 
 def _work(members: list[PlannedJob], project: Project, root: Path) -> Work:
@@ -31,7 +38,7 @@ def _work(members: list[PlannedJob], project: Project, root: Path) -> Work:
         key=first.key,
         manifest=first.manifest_json,
         targets=tuple(_target(planned, project, root) for planned in members),
-        request=request,
+        request=None if _is_asked(first) else request,
         model=request.model,
         hold=None if first.estimate_usd is None else credits_of(first.estimate_usd),
         duration_s=None if first.duration_s is None else float(first.duration_s),

@@ -252,3 +252,16 @@ def test_a_run_on_a_terminal_asks_once_when_it_ends(studio: Studio) -> None:
     assert "submits it again" in answered.out
     assert [event for event, _ in history(studio)][-2:] == ["abandon", "set-aside"]
     assert len(studio.book()["submits"]) == 1
+
+
+def test_a_question_moves_with_its_project(asked: Studio) -> None:
+    """In a copied or renamed folder, or on a store that was imported, `pull` looks it up and brings it home there."""
+    moved = asked.project.rename(asked.folder / "moved")
+    again = asked.run("pull", cwd=moved)
+    assert (again.code, "request log cannot be read" in again.text) == (4, True), again.text
+    asked.sandbox.faults()
+    found = asked.run("pull", cwd=moved)
+    assert found.code == 0, found.text
+    assert (moved / "renders/takes/sc010/fox/wave_t01.mp4").is_file()
+    assert not asked.project.exists()
+    assert len(asked.book()["submits"]) == 1
