@@ -68,11 +68,15 @@ class Settings:
     watch_per_hour_usd: Decimal
     watch_settle_seconds: Decimal
     watch_hold_seconds: Decimal
+    #: Whether `shotlist.lock.json` is written, and looked into before anything is paid.
+    lock_file: bool
     #: Remote inputs are not fetched for checking.
     offline: bool
     color: Color
     #: Setting → where its value came from: `default`, a variable, a flag, or `FILE:LINE`.
     origins: Mapping[str, str]
+    #: How far a price may have risen since a plan was saved, as a share of it.
+    price_tolerance: Decimal = Decimal(0)
     #: Why a key that was found is not usable; raised only when a key is needed.
     key_problem: str = ""
     #: Remarks for the user, a sentence each.

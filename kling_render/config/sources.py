@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,12 @@ SETTINGS = (
     Setting("budget_total_usd", figure, None),
     Setting("budget_per_day_usd", figure, None),
     Setting("max_usd", figure, None),
+    Setting("price_tolerance", figure, Decimal(0)),
     Setting("watch_per_save_usd", figure, ALLOWANCE.per_save_usd),
     Setting("watch_per_hour_usd", figure, ALLOWANCE.per_hour_usd),
     Setting("watch_settle_seconds", figure, ALLOWANCE.settle_seconds),
     Setting("watch_hold_seconds", figure, ALLOWANCE.hold_seconds),
+    Setting("lock_file", switch, True),
     Setting("offline", switch, False),
     Setting("color", choice("auto", "always", "never"), "auto"),
 )
