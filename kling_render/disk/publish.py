@@ -44,11 +44,18 @@ def is_part(name: str) -> bool:
 
 
 def publish(
-    folder: Folder, name: str, fill: Callable[[int], R], *, mode: int | None = None, fs: FileSystem = REAL
+    folder: Folder,
+    name: str,
+    fill: Callable[[int], R],
+    *,
+    mode: int | None = None,
+    settle: bool = True,
+    fs: FileSystem = REAL,
 ) -> R:
     """Publish what `fill` writes to the descriptor it gets; returns what `fill` returns.
 
-    `mode` defaults to what the umask leaves of 0666.
+    `mode` defaults to what the umask leaves of 0666. Without `settle` the caller syncs the folder: once for several
+    files, before any of them counts as published.
 
     Raises:
         OSError: nothing stands under the name that did not stand there before, unless the very last
@@ -68,22 +75,25 @@ def publish(
         with contextlib.suppress(OSError):
             fs.unlink(folder, part)
         raise
-    fs.fsync_folder(folder)
+    if settle:
+        fs.fsync_folder(folder)
     return outcome
 
 
-def publish_bytes(folder: Folder, name: str, data: bytes, *, mode: int | None = None, fs: FileSystem = REAL) -> None:
+def publish_bytes(
+    folder: Folder, name: str, data: bytes, *, mode: int | None = None, settle: bool = True, fs: FileSystem = REAL
+) -> None:
     """Publish a small file."""
-    publish(folder, name, lambda fd: write_all(fd, data, fs=fs), mode=mode, fs=fs)
+    publish(folder, name, lambda fd: write_all(fd, data, fs=fs), mode=mode, settle=settle, fs=fs)
 
 
 def publish_copy(
-    folder: Folder, name: str, source: Path, *, mode: int | None = None, fs: FileSystem = REAL
+    folder: Folder, name: str, source: Path, *, mode: int | None = None, settle: bool = True, fs: FileSystem = REAL
 ) -> CopyKind:
     """Publish a copy of a file, sharing its blocks where the disk can."""
     with source.open("rb", buffering=0) as reader:
         origin = reader.fileno()
-        return publish(folder, name, lambda fd: copy_into(fd, origin, fs=fs), mode=mode, fs=fs)
+        return publish(folder, name, lambda fd: copy_into(fd, origin, fs=fs), mode=mode, settle=settle, fs=fs)
 
 
 def publish_move(temporary: Path, target: Path, *, mode: int, fs: FileSystem = REAL) -> None:

@@ -69,31 +69,25 @@ class OutputTree:
 
     def publish_take(self, blob: Path, target: Path, sidecar: Mapping[str, Any]) -> Published:
         """A take and its sidecar; `sidecar["sha256"]` names the blob's bytes."""
-        published = self.publish_final(blob, target, str(sidecar["sha256"]))
-        trashed = self._publish_sidecar(target, sidecars.text(sidecar))
-        return Published(
-            path=target,
-            sha256=published.sha256,
-            action=published.action,
-            how=published.how,
-            trashed=(*published.trashed, *trashed),
-        )
+        relative, sha256 = self.relative(target), str(sidecar["sha256"])
+        with self.parent(relative) as (folder, trashed):
+            how = self._put(blob, folder, relative, sha256, trashed)
+            written = True
+            try:
+                written = self._put_sidecar(folder, relative, sidecars.text(sidecar), trashed)
+            finally:
+                if how or written:  # one sync for both files: neither counts as published before
+                    self.fs.fsync_folder(folder)
+        return self._published(target, sha256, how, trashed)
 
     def publish_final(self, blob: Path, target: Path, sha256: str) -> Published:
         """A copy of a blob without a sidecar: the stable path of a cell."""
         relative = self.relative(target)
         with self.parent(relative) as (folder, trashed):
-            standing = self.fs.lstat(folder, target.name)
-            if standing is not None:
-                digest = self._digest(target, standing)
-                if digest == sha256:
-                    return Published(path=target, sha256=sha256, action="unchanged", trashed=tuple(trashed))
-                if not self._replaceable(relative, standing, digest):
-                    trashed.append(self.to_trash(folder, relative))
-                    trashed.extend(self._sidecar_to_trash(folder, relative))
-            how = publish_copy(folder, target.name, blob, fs=self.fs)
-        self.digests.remember(target, sha256)
-        return Published(path=target, sha256=sha256, action="written", how=how, trashed=tuple(trashed))
+            how = self._put(blob, folder, relative, sha256, trashed)
+            if how:
+                self.fs.fsync_folder(folder)
+        return self._published(target, sha256, how, trashed)
 
     def relative(self, target: Path) -> PurePosixPath:
         """A path inside the output folder, relative to it.
@@ -137,6 +131,26 @@ class OutputTree:
         return str(goal.with_name(name))
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _put(
+        self, blob: Path, folder: Folder, relative: PurePosixPath, sha256: str, trashed: list[str]
+    ) -> CopyKind | None:
+        """Copy a blob to its name; the caller syncs the folder. None: the same bytes stand there already."""
+        standing = self.fs.lstat(folder, relative.name)
+        if standing is not None:
+            digest = self._digest(self.root / relative, standing)
+            if digest == sha256:
+                return None
+            if not self._replaceable(relative, standing, digest):
+                trashed.append(self.to_trash(folder, relative))
+                trashed.extend(self._sidecar_to_trash(folder, relative))
+        return publish_copy(folder, relative.name, blob, settle=False, fs=self.fs)
+
+    def _published(self, target: Path, sha256: str, how: CopyKind | None, trashed: list[str]) -> Published:
+        if how:
+            self.digests.remember(target, sha256)
+        action: Literal["written", "unchanged"] = "written" if how else "unchanged"
+        return Published(path=target, sha256=sha256, action=action, how=how, trashed=tuple(trashed))
 
     def _step(
         self, stack: contextlib.ExitStack, folder: Folder, walked: PurePosixPath, trashed: list[str], *, make: bool
@@ -209,20 +223,19 @@ class OutputTree:
         except OSError:
             return None
 
-    def _publish_sidecar(self, target: Path, data: bytes) -> list[str]:
-        """Write the sidecar beside its take, unless it is the same; returns what went to the trash."""
-        relative = self.relative(target.with_name(target.name + sidecars.SUFFIX))
-        with self.parent(relative) as (folder, trashed):
-            standing = self.fs.lstat(folder, relative.name)
-            if standing is not None:
-                plain = stat.S_ISREG(standing.st_mode)
-                old = self._read_sidecar(self.relative(target)) if plain else None
-                if sidecars.same(old, data):
-                    return trashed
-                if not sidecars.is_ours(old):
-                    trashed.append(self.to_trash(folder, relative))
-            publish_bytes(folder, relative.name, data, fs=self.fs)
-        return trashed
+    def _put_sidecar(self, folder: Folder, take: PurePosixPath, data: bytes, trashed: list[str]) -> bool:
+        """Write the sidecar beside its take, unless it is the same; whether it was written."""
+        relative = take.with_name(take.name + sidecars.SUFFIX)
+        standing = self.fs.lstat(folder, relative.name)
+        if standing is not None:
+            plain = stat.S_ISREG(standing.st_mode)
+            old = self._read_sidecar(take) if plain else None
+            if sidecars.same(old, data):
+                return False
+            if not sidecars.is_ours(old):
+                trashed.append(self.to_trash(folder, relative))
+        publish_bytes(folder, relative.name, data, settle=False, fs=self.fs)
+        return True
 
     def _sidecar_to_trash(self, folder: Folder, relative: PurePosixPath) -> list[str]:
         """An edited take keeps its sidecar in the trash."""
