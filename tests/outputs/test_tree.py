@@ -23,6 +23,8 @@ from kling_render.disk.faults import FaultyFiles
 from kling_render.outputs.sidecar import sidecar
 from kling_render.outputs.tree import OutputTree, check_root
 from kling_render.store.digests import StatDigests
+from tests.disk.power import Tree, prove
+from tests.disk.recording import RecordingFiles
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -306,3 +308,32 @@ def test_whatever_call_fails_no_part_stands_under_a_name_and_the_next_run_heals(
         if len(fs.calls) < at:
             break
     assert failed > 20
+
+
+@pytest.mark.parametrize("sidecar_fails", [False, True], ids=["both written", "no room for the sidecar"])
+def test_a_take_that_was_reported_survives_a_power_loss_with_its_sidecar(tmp_path: Path, sidecar_fails: bool) -> None:
+    """One sync of their folder serves both; before it, each is whole or absent."""
+
+    class Full(RecordingFiles):
+        def write(self, fd: int, data: bytes | memoryview) -> int:
+            if sidecar_fails and bytes(data).startswith(b"{"):
+                raise OSError(errno.ENOSPC, "no space left")
+            return super().write(fd, data)
+
+    source = blob(tmp_path, b"film" * 2_000)
+    (tmp_path / "renders").mkdir()
+    fs = Full(tmp_path / "renders")
+    tree, name = tree_of(tmp_path, fs=fs), "takes/a.mp4"
+    with pytest.raises(OSError, match="space") if sidecar_fails else contextlib.nullcontext():
+        tree.publish_take(source, tree.root / name, document(source.read_bytes()))
+    whole = files(tree.root)
+    assert set(whole) == {name} if sidecar_fails else {name, f"{name}.json"}
+
+    def complete(state: Tree) -> None:
+        assert all(state.get(each) in (None, data) for each, data in whole.items()), sorted(state)
+
+    def there(state: Tree) -> None:
+        assert {each: state.get(each) for each in whole} == whole
+
+    fs.promise(there)
+    assert prove(fs, complete).states > 10
