@@ -20,7 +20,7 @@ The canonical form, each choice because a fingerprint that moves bills the user 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -59,16 +59,25 @@ class Manifest:
     @property
     def entries(self) -> Mapping[str, Any]:
         """Field → value, parameters as `params.NAME`; empty when the text is not a manifest."""
-        try:
-            fields = json.loads(self.json)
-        except ValueError:
-            return {}
-        if not isinstance(fields, dict):
-            return {}
-        params = fields.pop("params", None)
-        if isinstance(params, dict):
-            fields |= {f"params.{name}": value for name, value in params.items()}
-        return fields
+        return _fields(self.json)
+
+    @property
+    def spellings(self) -> Mapping[str, str]:
+        """The same with values as texts that differ where the manifest does: 1, true and 1.0000000000000000001."""
+        return {name: repr(value) for name, value in _fields(self.json, Decimal).items()}
+
+
+def _fields(text: str, number: Callable[[str], Any] | None = None) -> dict[str, Any]:
+    try:
+        fields = json.loads(text, parse_float=number, parse_int=number)
+    except ValueError:
+        return {}
+    if not isinstance(fields, dict):
+        return {}
+    params = fields.pop("params", None)
+    if isinstance(params, dict):
+        fields |= {f"params.{name}": value for name, value in params.items()}
+    return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +132,10 @@ def fingerprint_of(text: str) -> str:
 
 def differences(old: Manifest, new: Manifest) -> list[Difference]:
     """The fields that differ, by name."""
-    before, after = old.entries, new.entries
-    names = sorted({*before, *after})
-    return [Difference(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+    before, after = old.spellings, new.spellings
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    was, now = (old.entries, new.entries) if names else ({}, {})
+    return [Difference(name, was.get(name), now.get(name)) for name in names]
 
 
 def decimal_text(number: Decimal) -> str:
