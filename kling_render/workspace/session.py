@@ -10,7 +10,7 @@ from pathlib import Path
 from kling_render import __version__
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, RunReport, Work
-from kling_render.engine.world import Watcher
+from kling_render.engine.world import Publisher, Watcher
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.records import usd_of
 from kling_render.outputs.index import (
@@ -28,6 +28,7 @@ from kling_render.outputs.stale import prune
 from kling_render.outputs.tree import OutputTree, check_root, check_writable
 from kling_render.planning.records import Action, Plan, PlannedJob
 from kling_render.store.digests import StatDigests
+from kling_render.workspace.locking import write_lock
 from kling_render.workspace.running import Wiring, run
 from kling_render.workspace.uploads import ProjectUploads
 from kling_render.workspace.works import claimed_paths, works_of
@@ -49,6 +50,8 @@ class Session:
     also: Sequence[Work] = ()
     #: Only the selected jobs: what else the project has open is left alone.
     alone: bool = False
+    #: What may be published is decided there (`render --locked`), and the lock file stays as it is.
+    guarded: Callable[[Publisher], Publisher] | None = None
     _ran: bool = False
 
     @property
@@ -118,7 +121,7 @@ class Session:
         wiring = Wiring(
             namespace=self.planned.plan.namespace,
             watcher=self.watcher,
-            publisher=publisher,
+            publisher=self.guarded(publisher) if self.guarded else publisher,
             clock=workspace.clock,
             online=any(work.result is None for work in works) or self._has_more(),
             helpful=bool(works),
@@ -172,7 +175,14 @@ class Session:
         return planned.everything
 
     def write_index(self, plan: Plan) -> list[str]:
-        """`index.json` for other programs; an unchanged one is left alone. Returns what the user should know."""
+        """`index.json` for other programs, and the lock file; unchanged ones are left alone.
+
+        Returns what the user should know.
+        """
+        locked = [] if self.guarded else write_lock(self.workspace, self.planned.project, plan)
+        return [*self._write_index(plan), *locked]
+
+    def _write_index(self, plan: Plan) -> list[str]:
         project = self.planned.project
         root = project.folder / project.output_dir
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from kling_render.workspace.account import MOST_DAYS
 from kling_render.workspace.evidence import Question
 from kling_render.workspace.homecoming import BroughtHome, brought_home, works_beside
 from kling_render.workspace.inspect import Inspection
+from kling_render.workspace.locked_results import filled_from_lock
 from kling_render.workspace.lost import Found, find_lost
 from kling_render.workspace.session import Session
 from kling_render.workspace.unlisted import finish_without_list
@@ -77,7 +79,7 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
             )
             questions, _ = after_run(invocation, settings, store, report, None, folder=folder)
         else:
-            session = listed.session(select)
+            session = listed.session(select, invocation.say)
             invocation.show_warnings(listed.workspace.warnings)
             if not session.free:
                 session.also = works_beside(store, settings.namespace, found, str(listed.project.folder))
@@ -109,8 +111,11 @@ class _Listed:
     def plan(self, select: Sequence[str], *, lookup: bool) -> Planned:
         return self.workspace.plan(self.project, self.inspection, self.digests, select, lookup=lookup)
 
-    def session(self, select: Sequence[str]) -> Session:
-        return Session(self.workspace, self.plan(select, lookup=True), self.digests, Several())
+    def session(self, select: Sequence[str], say: Callable[[str], None]) -> Session:
+        planned = self.plan(select, lookup=True)
+        again = partial(self.plan, select, lookup=False)
+        planned = filled_from_lock(self.workspace, planned, self.digests, again, say)
+        return Session(self.workspace, planned, self.digests, Several())
 
 
 def _listed(invocation: Invocation, settings: Settings, store: Store, select: Sequence[str]) -> _Listed | None:
