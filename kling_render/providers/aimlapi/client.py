@@ -84,12 +84,10 @@ class AimlApi:
         body = SubmitBody(request)
         seen = _Seen()
 
-        async def trace(event: str, info: dict[str, Any]) -> None:
+        async def trace(event: str, _info: dict[str, Any]) -> None:
             if event.endswith("send_request_headers.started") and not seen.intended:
                 await before_first_byte()
                 seen.intended = True
-            elif event.endswith("receive_response_headers.complete"):
-                seen.head(info.get("return_value"))
 
         message = httpx.Request(
             "POST",
@@ -165,7 +163,7 @@ class AimlApi:
             try:
                 page = [v.log_row(row) for row in body["data"]]
                 more = bool(body["pagination"]["has_more"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise LogUnavailable(f"the account's request log has an unknown form: {error}") from error
             for row in page:
                 yield row
@@ -270,11 +268,6 @@ class _Seen:
         self.broken: str | None = None
         self.input_changed: str | None = None
         self.untrusted = False
-
-    def head(self, answer: Any) -> None:
-        """Status and headers as the wire showed them, even if the body is cut afterwards."""
-        if isinstance(answer, tuple) and len(answer) >= 4 and isinstance(answer[1], int):
-            self.status, self.headers = answer[1], httpx.Headers(answer[3])
 
     def evidence(self, body: SubmitBody) -> SubmitEvidence:
         return SubmitEvidence(
