@@ -87,6 +87,15 @@ def test_polls_come_when_they_should(interval: float, seed: int) -> None:
     assert stalls_after_s(15) == 3600
 
 
+def test_after_a_restart_the_looks_are_spread_over_one_interval() -> None:
+    """A thousand resumed jobs do not ask the server in one moment."""
+    chance = random.Random(1)
+    waits = sorted(resumed_poll_s(15, chance) for _ in range(1000))
+    assert 0 <= waits[0] < 1
+    assert 14 < waits[-1] <= 15
+    assert 6 < waits[500] < 9
+
+
 def test_backoff_grows_to_its_cap() -> None:
     """Full jitter under 1, 2, 4 … 60 seconds, for any number of failures."""
     chance = random.Random(1)

@@ -80,6 +80,21 @@ def test_a_definite_refusal_costs_nothing(status: int, body: str) -> None:
     assert verdict.stop is (status in (401, 402, 403))
 
 
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ('"too short"', "too short (HTTP 400)"),
+        ('["image_url: no URL", "model: unknown"]', "image_url: no URL; model: unknown (HTTP 400)"),
+        ("null", "HTTP 400 (HTTP 400)"),
+    ],
+)
+def test_a_refusal_says_everything_that_the_server_names(message: str, said: str) -> None:
+    """One sentence, or one per field: all of them reach the user at once."""
+    verdict = classify(evidence(status=400, body=f'{{"message": {message}, "statusCode": 400}}'))
+    assert isinstance(verdict, Rejected)
+    assert verdict.message == said
+
+
 def test_each_refusal_has_its_class() -> None:
     """The class decides the remedy."""
     expected = {
