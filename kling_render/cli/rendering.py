@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,12 +17,24 @@ from kling_render.cli.consent import agrees_without_log, ask
 from kling_render.cli.driving import Limit, Several, drive
 from kling_render.cli.invocation import Invocation
 from kling_render.cli.summary import completed, run_document, run_text
-from kling_render.config import Settings, require_key
+from kling_render.config import Settings, require_key, tightest
 from kling_render.engine.work import Options, Stop
+from kling_render.errors import UsageError
 from kling_render.lifecycle.records import Cap, usd_of
+from kling_render.planning.pilot import pilot
+from kling_render.planning.prices import total_usd
+from kling_render.planning.records import Action, ReasonCode
+from kling_render.planning.saved import SavedPlan
+from kling_render.planning.text import jobs_word, usd_text
+from kling_render.workspace.applying import Narrow, load, only, refuse_departures
+from kling_render.workspace.locked_results import filled_from_lock
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths
+from kling_render.workspace.workspace import Planned
+
+_UNTRIED = frozenset({Action.RENDER, Action.ADOPT})
+_FIRST = frozenset({ReasonCode.NEW, ReasonCode.SHARED})
 
 
 def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any], *, again: bool = False) -> int:
@@ -34,18 +47,32 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         again: render requests once more that the provider refused for good.
     """
     invocation.options["jobs"] = given["jobs"]
+    saved = _saved(select, given)
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         digests = workspace.digests(project.folder)
-        planned = workspace.plan(project, workspace.inspect(project, digests), digests, select, again=again)
+        inspection = workspace.inspect(project, digests)
+        narrow: Narrow | None = only(saved) if saved else pilot if given.get("pilot") else None
+        planned = workspace.plan(project, inspection, digests, select, again=again, narrow=narrow)
+        if saved is not None:
+            refuse_departures(workspace, planned, saved)
+        planned = filled_from_lock(
+            workspace,
+            planned,
+            digests,
+            lambda: workspace.plan(project, inspection, digests, select, lookup=False, again=again, narrow=narrow),
+            invocation.say,
+        )
         invocation.show_warnings(workspace.warnings)
-        session = Session(workspace, planned, digests, Several())
+        session = Session(workspace, planned, digests, Several(), alone=saved is not None)
         if not session.free:
             if planned.plan.totals.render:
                 require_key(settings)
             _announce(invocation, session)
+            if narrow is None:
+                _suggest_pilot(invocation, planned)
             ask(planned.plan, settings, project.budget, yes=given["yes"], max_usd=_max_usd(settings, given))
         if planned.plan.totals.render:
             session.check_output()
@@ -54,8 +81,8 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
         if Stop.UNREAD_LOG in report.stops and agrees_without_log(report.stops[Stop.UNREAD_LOG]):
             given["without_log"], before = True, report
-            now = workspace.plan(project, planned.inspection, digests, select, lookup=False, again=again)
-            session = Session(workspace, now, digests, Several())
+            now = workspace.plan(project, inspection, digests, select, lookup=False, again=again, narrow=narrow)
+            session = Session(workspace, now, digests, Several(), alone=saved is not None)
             report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
             report.add_earlier(before)
         questions, answers = after_run(
@@ -81,6 +108,38 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         for notice in report.notices:
             click.echo(f"note: {notice}", err=True)
     return completed(report, planned.plan).exit_code or left_to_submit(answers)
+
+
+def _saved(select: Sequence[str], given: dict[str, Any]) -> SavedPlan | None:
+    """The plan that is to be applied; its ceiling caps the run.
+
+    Raises:
+        UsageError: it cannot be used, or something else was selected besides.
+    """
+    if not given.get("plan_file"):
+        return None
+    if select or given.get("pilot"):
+        raise UsageError(
+            "--plan says itself which jobs are rendered; it goes with no SELECT and no --pilot",
+            help="select when the plan is saved: `kling-render plan SELECT -o FILE`",
+        )
+    found = load(Path(given["plan_file"]))
+    given["max_usd"] = tightest(given["max_usd"], found.ceiling_usd)
+    return found
+
+
+def _suggest_pilot(invocation: Invocation, planned: Planned) -> None:
+    """Before the first money of a project is spent: a way to see everything once for less."""
+    jobs = {p.job.id: p for p in planned.plan.jobs}
+    if any(p.action not in _UNTRIED or {r.code for r in p.reasons} - _FIRST for p in planned.everything.jobs):
+        return
+    few = [jobs[job.id] for job in pilot([job for job in planned.project.jobs if job.id in jobs])]
+    if len(few) < planned.plan.totals.render:
+        cost = usd_text(total_usd(p.estimate_usd for p in few))
+        invocation.say(
+            f"note: the first paid run of this project; --pilot renders {jobs_word(len(few))} for about {cost}, "
+            "which show every character, motion and axis value once"
+        )
 
 
 def _announce(invocation: Invocation, session: Session) -> None:

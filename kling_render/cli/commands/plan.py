@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
+from kling_render import __version__
 from kling_render.cli.invocation import Invocation, global_options
+from kling_render.cli.json_text import json_lines
 from kling_render.planning.document import plan_document
+from kling_render.planning.pilot import pilot
 from kling_render.planning.records import Plan
-from kling_render.planning.text import plan_text
+from kling_render.planning.saved import document, save
+from kling_render.planning.text import jobs_word, plan_text, usd_text
+from kling_render.workspace.applying import write
+from kling_render.workspace.locking import mend_lock
 
 EXIT_WORK = 10
 
 
 @click.command("plan")
 @click.argument("select", nargs=-1)
+@click.option(
+    "-o", "save_to", metavar="FILE", help="Save the plan; `render --plan FILE` does exactly that, or nothing."
+)
+@click.option("--pilot", "as_pilot", is_flag=True, help="Only the fewest cells that show every axis value.")
 @click.option("--exit-code", is_flag=True, help="Exit with 10 when something is to be rendered.")
 @global_options
-def command(invocation: Invocation, select: tuple[str, ...], exit_code: bool) -> int:
+def command(
+    invocation: Invocation, select: tuple[str, ...], save_to: str | None, as_pilot: bool, exit_code: bool
+) -> int:
     """Show what `render` would do and why, and what it costs. Needs no key, sends nothing that costs.
 
     SELECT: job ids or prefixes (sc010/fox), globs (*/fox/*), facets (character:fox, motion:wave, shot:sc010,
-    tag:hero, state:render).
+    tag:hero, state:to-render).
 
     \b
     Examples:
       kling-render plan
       kling-render plan character:fox --json
       kling-render plan --exit-code || echo "there is work to do"
+      kling-render plan -o friday.plan.json
     """
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
@@ -36,12 +50,25 @@ def command(invocation: Invocation, select: tuple[str, ...], exit_code: bool) ->
         project = workspace.compile()
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
-        planned = workspace.plan(project, inspection, digests, select)
+        planned = workspace.plan(project, inspection, digests, select, narrow=pilot if as_pilot else None)
+        notices = mend_lock(workspace, project, planned.everything)
     invocation.show_warnings(workspace.warnings)
+    for notice in notices:
+        invocation.say(f"note: {notice}")
     if invocation.as_json:
         invocation.document(plan_document(planned.plan))
     else:
         show_plan(invocation, planned.plan)
+    if save_to is not None:
+        agreed = save(
+            planned.plan,
+            selectors=select,
+            pilot=as_pilot,
+            tool_version=__version__,
+            made_at=datetime.fromtimestamp(workspace.clock.now(), UTC).isoformat(timespec="seconds"),
+        )
+        write(invocation.cwd / save_to, "".join(json_lines(document(agreed))).encode())
+        invocation.say(f"saved: {save_to} ({jobs_word(len(agreed.jobs))}, at most {usd_text(agreed.ceiling_usd)})")
     return EXIT_WORK if exit_code and planned.plan.totals.render else 0
 
 
