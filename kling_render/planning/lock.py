@@ -156,14 +156,14 @@ def _locked(job: str, block: Any) -> Locked | None:
         return None
     fingerprint, sha256 = block.get("fingerprint"), block.get("sha256")
     generation, usd = block.get("generation_id"), block.get("usd")
-    if (generation is not None and not _is(_GENERATION, generation)) or (usd is not None and not _is(_USD, usd)):
+    if (generation is not None and not _is(generation, _GENERATION)) or (usd is not None and not _is(usd, _USD)):
         return None
-    if _is(_DIGEST, fingerprint) and _is(_DIGEST, sha256):
+    if _is(fingerprint, _DIGEST) and _is(sha256, _DIGEST):
         return Locked(job=job, fingerprint=fingerprint, sha256=sha256, generation_id=generation, usd=usd)
     return None
 
 
-def _is(pattern: re.Pattern[str], value: object) -> TypeGuard[str]:
+def _is(value: object, pattern: re.Pattern[str]) -> TypeGuard[str]:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
