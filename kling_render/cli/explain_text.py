@@ -22,6 +22,9 @@ SHORT = 12
 """Hex digits of a digest that people compare."""
 
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
+_OLD_WORDS, _NEW_WORDS, _REVERSED = "\x1b[1;31m", "\x1b[1;32m", "\x1b[7m"
+_LONGEST_SAME = 120
+"""Characters of an unchanged run of a prompt that are shown without `-v`."""
 
 #: What a run does about the job, and why nothing is paid for it, or what is.
 _HEADLINES = {
@@ -177,11 +180,12 @@ def _value(field: str, value: Any) -> str:
 
 
 def _prompt(change: Change, paint: Paint, *, verbose: bool) -> Iterator[str]:
-    """Old and new text line by line, the changed words marked; lines without a change only with `-v`."""
-    for side, sign, style, marks in ((Side.OLD, "-", _RED, "[-]"), (Side.NEW, "+", _GREEN, "{+}")):
+    """Old and new text line by line, the changed words marked; what did not change in full only with `-v`."""
+    for side, style, marks in ((Side.OLD, _RED, "[-]"), (Side.NEW, _GREEN, "{+}")):
         for line in _lines(change.words, side):
             if verbose or any(piece.side is side for piece in line):
-                yield f"{paint(style, sign)} " + "".join(_piece(p, side, style, marks, paint) for p in line)
+                shown = "".join(_piece(piece, side, marks, paint, verbose=verbose) for piece in line)
+                yield f"{paint(style, marks[1])} {shown}"
 
 
 def _lines(pieces: tuple[Piece, ...], side: Side) -> list[list[Piece]]:
@@ -197,12 +201,18 @@ def _lines(pieces: tuple[Piece, ...], side: Side) -> list[list[Piece]]:
     return lines
 
 
-def _piece(piece: Piece, side: Side, style: str, marks: str, paint: Paint) -> str:
+def _piece(piece: Piece, side: Side, marks: str, paint: Paint, *, verbose: bool) -> str:
     text = escaped(piece.text.replace("\n", "\\n"))
     if piece.side is not side:
-        return text
-    sign = marks[1]
-    return paint(style, text) if paint is _painted else f"{marks[0]}{sign}{text}{sign}{marks[2]}"
+        return (
+            text
+            if verbose or len(text) <= _LONGEST_SAME
+            else f"{text[: _LONGEST_SAME // 2]} … {text[-_LONGEST_SAME // 2 :]}"
+        )
+    if paint is _painted:
+        style = _OLD_WORDS if side is Side.OLD else _NEW_WORDS
+        return paint(style if text.strip() else f"{style}{_REVERSED}", text)
+    return f"{marks[0]}{marks[1]}{text}{marks[1]}{marks[2]}"
 
 
 # -- what it is called, and what it costs ---------------------------------------------------------------------------
