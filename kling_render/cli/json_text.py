@@ -28,5 +28,4 @@ def json_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield "\n}\n"
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_text = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for every entry

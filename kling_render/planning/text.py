@@ -83,8 +83,8 @@ def _head(plan: Plan) -> Iterator[str]:
 
 def action_counts(jobs: Sequence[PlannedJob]) -> list[tuple[Action, int]]:
     """How many jobs of each action there are, what spends first; absent actions are left out."""
-    counted = {action: sum(job.action is action for job in jobs) for action in ACTION_WORDS}
-    return [(action, count) for action, count in counted.items() if count]
+    actions = [job.action for job in jobs]
+    return [(action, count) for action in ACTION_WORDS if (count := actions.count(action))]
 
 
 def money_lines(plan: Plan) -> Iterator[str]:
