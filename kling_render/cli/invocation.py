@@ -17,7 +17,8 @@ from kling_render.errors import Diagnostic, UsageError
 if TYPE_CHECKING:
     from kling_render.config import Settings
     from kling_render.store.opening import Store
-    from kling_render.workspace.workspace import Workspace
+    from kling_render.workspace.times import SystemClock
+    from kling_render.workspace.workspace import ListSource, Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,11 +83,21 @@ class Invocation:
 
     def workspace(self, settings: Settings, store: Store) -> Workspace:
         """The shot list on the store."""
-        from kling_render.workspace.times import SystemClock
-        from kling_render.workspace.workspace import Workspace, find_list
+        from kling_render.workspace.workspace import Workspace
 
-        source = find_list(self.options.get("list_file"), self.cwd, sys.stdin.buffer.read)
-        return Workspace(source, settings, store, SystemClock(), self.cwd, report=self._progress())
+        source, clock, report = self.sources()
+        return Workspace(source, settings, store, clock, self.cwd, report=report)
+
+    def sources(self) -> tuple[ListSource, SystemClock, Callable[[str, int, int], None]]:
+        """The shot list, the clock and the progress of whatever reads it."""
+        from kling_render.workspace.times import SystemClock
+        from kling_render.workspace.workspace import find_list
+
+        return (
+            find_list(self.options.get("list_file"), self.cwd, sys.stdin.buffer.read),
+            SystemClock(),
+            self._progress(),
+        )
 
     def _progress(self) -> Callable[[str, int, int], None]:
         """A counter on stderr for work that takes long; silent in a pipe."""
