@@ -81,6 +81,8 @@ class _Merging:
                 self._same(row, standing)
             elif row["state"] == State.RESERVED:
                 self.merged.left_out += 1
+            elif self._is_known_payment(row):
+                self.merged.known += 1
             else:
                 self._place(row, new=True)
                 self.merged.new += 1
@@ -153,6 +155,13 @@ class _Merging:
             self._note(loser, winner["id"])
             self.merged.set_aside.append((loser["id"], winner["id"]))
 
+    def _is_known_payment(self, row: Row) -> bool:
+        """Two machines adopted one generation for one job by hand, each under a name of its own: it is one payment."""
+        if row["generation_id"] is None:
+            return False
+        same = "namespace = ? AND fingerprint = ? AND generation_id = ?"
+        return self._one(f"SELECT 1 FROM attempts WHERE {same}", *_payment(row)) is not None  # noqa: S608 - the text above
+
     def _rival(self, row: Row) -> Row | None:
         return self._one(
             f"SELECT * FROM attempts WHERE namespace = ? AND fingerprint = ? AND id != ? AND {LIVE}",  # noqa: S608 - our own states
@@ -196,6 +205,14 @@ def _is_unattached(row: Row) -> bool:
     return not row["folder"] and not row["manifest"]
 
 
+def _payment(row: Row) -> tuple[Any, ...]:
+    return row["namespace"], row["fingerprint"], row["generation_id"]
+
+
 def _identity(row: Row) -> tuple[Any, ...]:
-    """What one attempt is in every ledger. Its fingerprint may be known in part only; see `Attempt`."""
-    return row["namespace"], row["client_request_id"], row["fingerprint"][:32], row["reserved_at"]
+    """What one attempt is in every ledger.
+
+    Its fingerprint may be known in part only; see `Attempt`. A machine that adopted it from the account's log knows
+    when it was accepted, and not when it was reserved.
+    """
+    return row["namespace"], row["client_request_id"], row["fingerprint"][:32]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.e2e.harness import Studio, paid_once
+from tests.e2e.test_audit import someone_else_renders
 
 
 def _another_machine(studio: Studio, tmp_path: Path) -> Studio:
@@ -53,6 +54,22 @@ def test_a_store_from_a_backup_pays_nothing_again(studio: Studio, tmp_path: Path
     assert studio.render().code == 0
     assert (studio.accepted(), len(studio.videos())) == (2, 4)
     paid_once(studio.book())
+
+
+def test_stores_of_two_machines_merge_although_one_adopted_what_the_other_paid(studio: Studio, tmp_path: Path) -> None:
+    """One payment under one id in both stores, and one that both adopted by hand: each counts once."""
+    studio.write_list(shots=[{"id": "sc010", "prompt": "on a roof"}, {"id": "sc020", "prompt": "in a park"}])
+    assert studio.render("sc010/fox").code == 0
+    generation = someone_else_renders(studio)
+    other = _another_machine(studio, tmp_path)
+    assert other.render("sc010/fox").code == 0
+    for machine in (studio, other):
+        assert machine.run("adopt", "sc020/fox", generation).code == 0
+    assert studio.run("store", "export", "../all.tar").code == 0
+    imported = other.run("store", "import", str(studio.folder / "all.tar"), "--json")
+    assert (imported.code, imported.json["known"], imported.json["set_aside"]) == (0, 2, []), imported.text
+    assert other.run("verify").out.endswith("sound\n")
+    assert (other.render("character:fox").code, len(studio.book()["submits"])) == (0, 2)
 
 
 def test_a_wrong_clock_does_not_hide_a_lost_answer(studio: Studio) -> None:
