@@ -131,7 +131,7 @@ def _unforeseen(invocation: Invocation, error: Exception, arguments: Sequence[st
 
 def _usage(invocation: Invocation, error: click.ClickException) -> int:
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kling-render"
-    invocation.command = invocation.command or command.partition(" ")[2]
+    invocation.command = command.partition(" ")[2] or invocation.command
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and not message.endswith("?"):
         message = message.rstrip(".")

@@ -100,6 +100,7 @@ def test_a_wrong_command_line_is_exit_2_with_a_way_out(studio: Studio, words: li
     assert "--help" in ended.err
     document = studio.run(*words, "--json").json
     assert document["errors"][0]["code"] == "usage"
+    assert document["format"] == f"kling-render.{'render' if words[0] == 'render' else 'error'}/1"
 
 
 def test_a_selector_that_matches_nothing_names_the_nearest(studio: Studio) -> None:
@@ -141,6 +142,9 @@ def test_every_command_speaks_json(studio: Studio) -> None:
         ended = studio.run(command, "--json")
         assert ended.code == 0, ended.text
         assert ended.json["format"] == f"kling-render.{command}/1"
+    retried = studio.run("retry", "--json")  # where no job has failed
+    valid(retried.json, "render")
+    assert (retried.code, retried.json["jobs"]) == (0, [])
 
 
 def test_options_may_stand_before_and_after_the_command(studio: Studio) -> None:

@@ -8,7 +8,9 @@ import click
 
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.cli.rendering import render
+from kling_render.cli.summary import run_document
 from kling_render.cli.types import Usd
+from kling_render.engine.work import RunReport
 from kling_render.errors import UsageError
 
 FAILED = "state:failed"
@@ -35,5 +37,8 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
     except UsageError as error:
         if select or error.code != "selector":
             raise
-        click.echo("no job has failed")
+        if invocation.as_json:
+            invocation.document(run_document(RunReport()))
+        else:
+            click.echo("no job has failed")
         return 0
