@@ -58,11 +58,13 @@ def export_store(store: Store, target: Path, progress: ReportProgress, *, token:
     """Write the whole store to a new file: complete, or not at all. Safe beside a run.
 
     Raises:
-        UsageError: something stands there already.
+        UsageError: something stands there already, or there is no such folder.
         StoreFault: a result is damaged, or a disk refused.
     """
     if target.exists() or target.is_symlink():
         raise UsageError(f"{target} exists already", help="name a new file: nothing is overwritten")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", help="make it first, or name a file in another one")
     with registered(store, token), snapshot(store) as ledger:
         ledger.check(thorough=True)
         # After the ledger: bytes come before their record, so whatever it names is listed.
@@ -93,8 +95,11 @@ def import_store(
     changed, in one transaction: whoever dies on the way leaves the store as it was, save for a few bytes more.
 
     Raises:
+        UsageError: there is no such file.
         StoreFault: the file is not sound, another process works on the store, or the disk refused.
     """
+    if not source.exists():
+        raise UsageError(f"there is no file {source}", help="name one that `kling-render store export` wrote")
     owner = store.register(token)
     try:
         with exclusive(store.layout, keep=(token,), fs=store.fs), _Staging(store) as staging:

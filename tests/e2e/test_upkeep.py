@@ -73,6 +73,7 @@ def test_gc_keeps_what_was_paid_until_told_and_what_is_wanted_again_comes_back(s
     assert len(listed.json["items"]) == 2
     assert all(item["usd"] not in (None, "0") for item in listed.json["items"])
     assert "--paid" in studio.run("gc", "--yes").out
+    assert "`kling-render gc --paid --yes` moves it" in studio.run("gc", "--paid").out
     assert len(blobs(studio)) == 4
     moved = studio.run("gc", "--paid", "--yes", "--json")
     valid(moved.json, "gc")
@@ -128,6 +129,8 @@ def test_a_store_moves_to_another_machine_and_nothing_is_paid_there(studio: Stud
     again = studio.render()
     assert (again.code, studio.accepted(), len(studio.videos())) == (0, 2, 4), again.text
     assert studio.render().out.startswith("everything is up to date")
+    for words in (("export", "nowhere/all.tar"), ("export", "-"), ("import", "nothing.tar"), ("import", "-")):
+        assert studio.run("store", *words).code == 2
     (studio.folder / "bad.tar").write_bytes(b"no export")
     bad = studio.run("store", "import", "../bad.tar")
     assert (bad.code, "no sound export" in bad.err) == (7, True), bad.text

@@ -68,7 +68,7 @@ def _clean(invocation: Invocation, cleaning: Cleaning, *, paid: bool, yes: bool)
     elif batch:
         click.echo(f"moved to the trash: {sum_text(batch.items)}; `kling-render gc --undo` brings it back")
     elif going and not yes:
-        click.echo("nothing was moved; `kling-render gc --yes` moves it")
+        click.echo(f"nothing was moved; `kling-render gc{' --paid' if paid else ''} --yes` moves it")
     return 0
 
 

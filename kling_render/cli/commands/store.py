@@ -13,6 +13,7 @@ import click
 from kling_render.cli.diagnostics import escaped
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.cli.upkeep_words import files_word, size_text
+from kling_render.errors import UsageError
 from kling_render.lifecycle.identity import ulid
 from kling_render.store.opening import Store
 from kling_render.store.transfer import Exported, Imported, export_store, import_store
@@ -36,6 +37,8 @@ def command(invocation: Invocation, action: str, file: Path) -> int:
       kling-render store import ~/renders.tar
       kling-render --store /mnt/new store import renders.tar
     """
+    if str(file) == "-":
+        raise UsageError("a store is exported to a file and imported from one, not by a pipe", help="name a file")
     settings, clock = invocation.settings(), SystemClock()
     path = (invocation.cwd / file).absolute()
     token = ulid(clock.now(), random.SystemRandom())
