@@ -113,7 +113,7 @@ def _foot(of: Comparison) -> Iterator[str]:
         if price.source != "free":
             rates = [f"{usd_text(price.usd_per_second)} per second"] if price.usd_per_second is not None else []
             rates += [f"{usd_text(price.usd_fixed)} per render"] if price.usd_fixed is not None else []
-            yield f"- {code(price.model)}: {' + '.join(rates)} ({code(price.as_of)})"
+            yield f"- {code(price.model)}: {' + '.join(rates)} (as of {code(price.as_of[:10])})"
     yield "- Costs assume that what the base asks for was rendered."
 
 

@@ -112,17 +112,13 @@ def test_the_lower_of_ceiling_and_max_usd_counts(studio: Studio) -> None:
     assert (ended.code, studio.accepted()) == (5, 1), ended.text
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [('"ceiling_usd": "', '"ceiling_usd": "9'), ("/fox/", "/cat/"), ("saved-plan/1", "saved-plan/2"), ("{", "[")],
-)
-def test_a_plan_that_was_tampered_with_is_refused(studio: Studio, old: str, new: str) -> None:
-    """Any change of the file is found."""
+def test_a_plan_that_was_tampered_with_is_refused(studio: Studio) -> None:
+    """A higher ceiling would be a cap that nobody agreed to."""
     saved(studio)
     path = studio.project / PLAN
-    path.write_text(path.read_text().replace(old, new, 1))
+    path.write_text(path.read_text().replace('"ceiling_usd": "', '"ceiling_usd": "9'))
     (error,) = refusals(studio)
-    assert error["code"] == "saved-plan"
+    assert (error["code"], "digest" in error["message"]) == ("saved-plan", True)
 
 
 def test_consent_is_still_needed_and_a_selection_beside_it_is_wrong(studio: Studio) -> None:
@@ -200,8 +196,8 @@ def test_facets_intersect_and_their_values_unite_in_every_command(studio: Studio
     assert [job["id"] for job in studio.render(*select, "--json").json["jobs"]] == wanted
     for command in ("plan", "status", "pull", "render", "retry"):
         words = PAY if command in ("render", "retry") else ()
-        assert studio.run(command, "character:fox", "place:nowhere", *words).code == 2
-        assert studio.run(command, "character:nobody", *words).code == 2
+        refused = studio.run(command, "character:fox", "place:nowhere", *words)
+        assert (refused.code, "place: has here" in refused.err) == (2, True), refused.text
 
 
 def test_stop_after_leaves_with_work_left(studio: Studio) -> None:
