@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kling_render.ports import FetchFailed, LinkExpired, LogUnavailable
+from kling_render.providers.aimlapi.client import AimlApi
 from tests.providers.caller import CLIENT_ID, Caller, upload
 
 
@@ -78,6 +80,24 @@ def test_the_usage_may_be_missing(caller: Caller, fault: str, known: bool) -> No
 def test_an_unreachable_server_is_no_end(caller: Caller) -> None:
     """A poll never raises."""
     assert replace(caller, base_url="http://127.0.0.1:1").poll("x").kind == "unavailable"
+
+
+def test_polls_that_were_dropped_hold_up_no_others(caller: Caller) -> None:
+    """Cancelled while the server is silent, more of them than may be under way at once; the next one is answered."""
+    made = caller.accepted()
+    caller.sandbox.faults("poll:delay,seconds=30")
+
+    async def dropped(api: AimlApi) -> str:
+        polls = [asyncio.create_task(api.poll(made)) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+        await asyncio.to_thread(caller.sandbox.faults)
+        async with asyncio.timeout(10):
+            return (await api.poll(made)).kind
+
+    assert caller.call(dropped) == "running"
 
 
 def test_a_result_is_downloaded_without_the_key(caller: Caller, tmp_path: Path) -> None:
