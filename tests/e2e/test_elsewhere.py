@@ -5,8 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.harness import Studio, paid_once
 from tests.e2e.test_audit import someone_else_renders
+
+
+@pytest.fixture(autouse=True)
+def without_lock_file(studio: Studio) -> None:
+    """What is tried here is the log: a lock file would bring the same results without it."""
+    studio.env["KLING_RENDER_LOCK_FILE"] = "false"
 
 
 def _another_machine(studio: Studio, tmp_path: Path) -> Studio:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.e2e.harness import Studio, paid_once, valid
+
+
+@pytest.fixture(autouse=True)
+def without_lock_file(studio: Studio) -> None:
+    """What is tried here is the log: a lock file would bring the same results without it."""
+    studio.env["KLING_RENDER_LOCK_FILE"] = "false"
 
 
 def lose_everything(studio: Studio) -> None:
