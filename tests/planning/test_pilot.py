@@ -39,7 +39,7 @@ cells = st.lists(
     ),
     min_size=1,
     max_size=12,
-    unique_by=str,
+    unique_by=lambda cell: (*cell[:3], *dict(sorted(cell[3].items())).values()),  # an id names values, not axes
 ).map(lambda found: [job(s, c, m, values=dict(sorted(values.items()))) for s, c, m, values in found])
 
 
