@@ -21,12 +21,15 @@ from kling_render.planning.text import (
     GROUPS,
     LISTED,
     action_counts,
+    cause_text,
     cost_text,
     costly_groups,
     dearest,
+    dearest_jobs,
     jobs_word,
     length_text,
     money_lines,
+    render_kinds,
     usd_text,
     why_text,
 )
@@ -36,6 +39,8 @@ GROUPS_LISTED = 12
 
 _FACTS_WIDTH = 4 + 14 + 7 + 9 + 2
 """Columns of a job's line that its id and reason cannot have."""
+_NARROW = 60
+"""Columns below which a job takes two lines, and bars have no room."""
 _REASON_WIDTH = 24
 """Columns below which a reason does not stand beside its job."""
 
@@ -76,42 +81,58 @@ def _counts(console: Console, plan: Plan) -> None:
         symbol, style = _look(console, action)
         share = _bar(console, Decimal(count), Decimal(plan.totals.jobs), bar)
         table.add_row(Text(str(count), "bold"), Text(f"{symbol} {ACTION_WORDS[action]}", style), Text(share, style))
+        if action is Action.RENDER:
+            table.add_row("", Text(f"  {render_kinds(plan.jobs)}", "dim"))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _causes(console: Console, jobs: Sequence[PlannedJob], *, verbose: bool) -> None:
     """Which edit causes which cost."""
-    causes = dearest(costly_groups(jobs, why_text))
-    _bars(console, "why", causes if verbose else causes[:GROUPS_LISTED], len(causes))
+    groups = costly_groups(jobs, why_text)
+    names = {why: _cause(members[0]) for why, members in groups.items()}
+    _bars(console, "why", groups, names, verbose=verbose)
+
+
+def _cause(planned: PlannedJob) -> Text:
+    """Where the edit is, and what was edited."""
+    edit, what = map(one_line, cause_text(planned))
+    return Text.assemble((edit, "bold" if what else ""), (f"  {what}" if what else "", "dim"))
 
 
 def _costs(console: Console, jobs: Sequence[PlannedJob], *, verbose: bool) -> None:
     """What each shot, character and motion costs; silent where there is only one."""
     for name, of in GROUPS:
-        groups = list(costly_groups(jobs, of).items())
+        groups = costly_groups(jobs, of)
         if len(groups) > 1:
-            _bars(console, f"by {name}", groups if verbose else groups[:GROUPS_LISTED], len(groups))
+            _bars(console, f"by {name}", groups, {name: _line(name) for name in groups}, verbose=verbose)
 
 
-def _bars(console: Console, title: str, groups: Sequence[tuple[str, list[PlannedJob]]], count: int) -> None:
+def _bars(
+    console: Console,
+    title: str,
+    groups: Mapping[str, list[PlannedJob]],
+    names: Mapping[str, Text],
+    *,
+    verbose: bool,
+) -> None:
     """A heading and a line per group: name, jobs, cost, and its share of the dearest as a bar."""
     if not groups:
         return
     _heading(console, title)
-    costs = [total_usd(job.estimate_usd for job in members) for _, members in groups]
-    weights = [
-        Decimal(len(members)) if None in costs else cost for (_, members), cost in zip(groups, costs, strict=True)
-    ]
-    most = max((weight or Decimal(0) for weight in weights), default=Decimal(0))
-    table = _grid("left", "right", "right", "left")
+    ranked = dearest(groups)
+    costs = {name: total_usd(job.estimate_usd for job in members) for name, members in ranked}
+    unknown = None in costs.values()
+    weights = {name: Decimal(len(members)) if unknown else costs[name] or Decimal(0) for name, members in ranked}
+    table, width = _grid("left", "right", "right", "left"), _bar_width(console)
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
-    width = _bar_width(console)
-    for (name, members), cost, weight in zip(groups, costs, weights, strict=True):
-        bar = Text(_bar(console, weight or Decimal(0), most, width), "blue")
-        table.add_row(_line(name), jobs_word(len(members)), f"about {usd_text(cost)}", bar)
+    about = "" if console.width < _NARROW else "about "
+    listed = ranked if verbose else ranked[:GROUPS_LISTED]
+    for name, members in listed:
+        bar = Text(_bar(console, weights[name], max(weights.values()), width), "blue")
+        table.add_row(names[name], jobs_word(len(members)), f"{about}{usd_text(costs[name])}", bar)
     console.print(Padding(table, (0, 0, 0, 2)))
-    if count > len(groups):
-        console.print(Text(f"  … and {count - len(groups)} more", "dim"))
+    if len(listed) < len(ranked):
+        console.print(Text(f"  … and {len(ranked) - len(listed)} more", "dim"))
 
 
 def _jobs(console: Console, jobs: Sequence[PlannedJob], *, verbose: bool) -> None:
@@ -124,10 +145,16 @@ def _jobs(console: Console, jobs: Sequence[PlannedJob], *, verbose: bool) -> Non
     _job_table(console, listed)
     if len(listed) < len(shown):
         console.print(Text(f"  … and {len(shown) - len(listed)} more (-v lists them)", "dim"))
+        if top := dearest_jobs(jobs):
+            _heading(console, "dearest")
+            _job_table(console, top)
 
 
 def _job_table(console: Console, jobs: Sequence[PlannedJob]) -> None:
     """A line per job. The reason stands behind it; where the line is too short, above all jobs that share it."""
+    if console.width < _NARROW:
+        _narrow_jobs(console, jobs)
+        return
     longest = max(cell_len(planned.job.id) for planned in jobs)
     beside = console.width - _FACTS_WIDTH - longest >= _REASON_WIDTH
     room = min(longest, console.width - _FACTS_WIDTH)
@@ -143,6 +170,17 @@ def _job_table(console: Console, jobs: Sequence[PlannedJob]) -> None:
             ditto = "″" if number and not console.options.ascii_only else one_line(why)
             table.add_row(*_facts(console, planned, room), *([Text(ditto, "dim")] if beside else []))
         console.print(Padding(table, (0, 0, 0, 2 if beside else 4)))
+
+
+def _narrow_jobs(console: Console, jobs: Sequence[PlannedJob]) -> None:
+    """Two lines per job: what it is, and what is done for how much."""
+    for why, members in groupby(jobs, why_text):
+        if why:
+            console.print(Padding(_line(f"{why}:", "dim"), (0, 0, 0, 2)))
+        for planned in members:
+            _, *facts = _facts(console, planned, 0)
+            console.print(Padding(Text(cut_middle(planned.job.id, console.width - 4)), (0, 0, 0, 4)))
+            console.print(Padding(Text("  ").join(facts), (0, 0, 0, 6)))
 
 
 def _facts(console: Console, planned: PlannedJob, room: int) -> tuple[Text, Text, Text, Text]:
@@ -188,12 +226,12 @@ def _look(console: Console, action: Action) -> tuple[str, str]:
 
 def _bar_width(console: Console) -> int:
     """Names and amounts come first."""
-    return max(min(console.width - 58, 30), 6)
+    return 0 if console.width < _NARROW else max(min(console.width - 58, 30), 6)
 
 
 def _bar(console: Console, part: Decimal, whole: Decimal, width: int) -> str:
     """A bar for a share; whatever is there at all shows."""
-    if not whole or not part:
+    if not whole or not part or not width:
         return ""
     cells = max(int(part * width / whole), 1)
     return ("#" if console.options.ascii_only else "■") * cells

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from kling_render.planning.eta import Eta
 from kling_render.planning.manifest import decimal_text
 from kling_render.planning.prices import Price
 from kling_render.planning.records import Plan, PlannedJob, Totals
@@ -22,6 +23,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "jobs": [job_document(job, plan.output_dir) for job in plan.jobs],
         "stale_outputs": list(plan.stale_outputs),
         "totals": _totals(plan.totals),
+        "notes": [{"code": note.code.value, "text": note.text} for note in plan.notes],
+        "eta": _eta(plan.eta),
     }
 
 
@@ -60,6 +63,20 @@ def _price(price: Price) -> dict[str, Any]:
         "usd_fixed": money(price.usd_fixed),
         "as_of": price.as_of,
         "source": price.source,
+    }
+
+
+def _eta(eta: Eta | None) -> dict[str, Any] | None:
+    """When the renders are probably done, and what says so; times are seconds."""
+    if eta is None:
+        return None
+    return {
+        "seconds": round(eta.seconds, 1),
+        "at_once": eta.at_once,
+        "render_p50_s": round(eta.pace.typical_s, 1),
+        "render_p90_s": round(eta.pace.slow_s, 1),
+        "source": eta.pace.source,
+        "renders": eta.pace.renders,
     }
 
 

@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from kling_render.lifecycle.records import Attempt, Result
+from kling_render.planning.learning import NOTHING, Lesson, hold, most
 from kling_render.planning.manifest import InputIdentity, Manifests, fingerprint_of
-from kling_render.planning.prices import Price, estimate, price_key, total_usd, up_to
+from kling_render.planning.prices import Price, estimate, price_key, total_usd
 from kling_render.planning.reasons import Verdict, judge_attempt, judge_output, render_reasons
 from kling_render.planning.records import (
     Action,
@@ -35,6 +36,8 @@ class Facts:
     #: Length of the clip's video stream after trims; None when it is not known.
     seconds: Callable[[Request], Decimal | None]
     prices: Callable[[Request], Price | None]
+    #: Model → what its charges taught about the bill.
+    lessons: Mapping[str, Lesson] = field(default_factory=dict)
     #: What stands at a path (POSIX style, relative to the shot list), compared with bytes of that SHA-256.
     present: Callable[[str, str], Presence]
     #: By result key.
@@ -63,16 +66,25 @@ class _Draft(NamedTuple):
     video: InputIdentity
 
 
+class _Cost(NamedTuple):
+    """Seconds of the clip, the estimate, the most it can be, and what is held in a budget."""
+
+    seconds: Decimal | None
+    about: Decimal | None
+    most: Decimal | None
+    hold: Decimal | None
+
+
 class _Bill:
     """Duration and cost of requests; every clip's length and every price is asked for once."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self.prices: dict[Hashable, Price | None] = {}
-        self._known: dict[Hashable, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
+        self._known: dict[Hashable, _Cost] = {}
 
-    def of(self, request: Request, video: InputIdentity) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
-        """Seconds, the estimate, and the most it can be."""
+    def of(self, request: Request, video: InputIdentity) -> _Cost:
+        """What a render costs."""
         terms = price_key(request)
         clip = (terms, video.sha256, video.url, request.start, request.end)
         known = self._known.get(clip)
@@ -80,7 +92,9 @@ class _Bill:
             if terms not in self.prices:
                 self.prices[terms] = self._facts.prices(request)
             price, seconds = self.prices[terms], self._facts.seconds(request)
-            known = self._known[clip] = (seconds, estimate(price, seconds), up_to(price, seconds))
+            lesson = self._facts.lessons.get(request.model, NOTHING)
+            cost = seconds, estimate(price, seconds), most(price, seconds, lesson), hold(price, seconds, lesson)
+            known = self._known[clip] = _Cost(*cost)
         return known
 
 
@@ -118,8 +132,16 @@ def repriced(plan: Plan, facts: Facts) -> Plan:
     bill = _Bill(facts)
     jobs = []
     for planned in plan.jobs:
-        seconds, about, most = bill.of(planned.job.request, planned.video)
-        jobs.append(replace(planned, duration_s=seconds, estimate_usd=about, up_to_usd=most))
+        cost = bill.of(planned.job.request, planned.video)
+        jobs.append(
+            replace(
+                planned,
+                duration_s=cost.seconds,
+                estimate_usd=cost.about,
+                up_to_usd=cost.most,
+                hold_usd=cost.hold,
+            )
+        )
     used = tuple(dict.fromkeys(price for price in bill.prices.values() if price is not None))
     return replace(plan, jobs=tuple(jobs), prices=used, totals=totals(jobs))
 
@@ -194,7 +216,7 @@ def _decide(
             if first != draft.job.id:
                 shared = reason(ReasonCode.SHARED, f"the same request as {first}, rendered and paid once")
                 verdict = Verdict(Action.ADOPT, (shared,))
-        seconds, about, most = bill.of(draft.job.request, draft.video)
+        cost = bill.of(draft.job.request, draft.video)
         decided.append(
             PlannedJob(
                 job=draft.job,
@@ -203,9 +225,10 @@ def _decide(
                 manifest_json=draft.manifest,
                 action=verdict.action,
                 reasons=verdict.reasons,
-                estimate_usd=about,
-                up_to_usd=most,
-                duration_s=seconds,
+                estimate_usd=cost.about,
+                up_to_usd=cost.most,
+                hold_usd=cost.hold,
+                duration_s=cost.seconds,
                 result=verdict.result,
                 attempt=facts.latest.get(draft.key),
                 image=draft.image,

@@ -48,10 +48,27 @@ def price_key(request: Request) -> Hashable:
 
 def priced_parameters(request: Request) -> dict[str, Any]:
     """The request's parameters under the provider's names, defaults included, for `variants`."""
-    model = MODELS.get(request.model)
-    defaults = {name: param.default for name, param in model.params.items()} if model else {}
     own = {"character_orientation": request.orientation, "keep_audio": request.keep_audio}
-    return {**defaults, **dict(request.params), **own}
+    return {**_defaults(request.model), **dict(request.params), **own}
+
+
+def parameters_of(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from a manifest's entries."""
+    own = {"character_orientation": entries.get("orientation"), "keep_audio": entries.get("keep_audio")}
+    params = {name[7:]: value for name, value in entries.items() if name.startswith("params.")}
+    return {**_defaults(str(entries.get("model"))), **params, **own}
+
+
+def _defaults(model: str) -> dict[str, Any]:
+    known = MODELS.get(model)
+    return {name: param.default for name, param in known.params.items()} if known else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Unquoted:
+    """Why there is no price; a part of a sentence for people."""
+
+    why: str
 
 
 def price_from_catalogue(
@@ -63,12 +80,37 @@ def price_from_catalogue(
     source: Source = "catalogue",
 ) -> Price | None:
     """The price of `model` with `params` (see `priced_parameters`), or None when the answer does not quote one."""
-    pricing = _pricing(answer, model)
-    if pricing is None or pricing.get("currency", "USD") != "USD":
-        return None
+    found = quote(entry_of(answer, model), model, params, as_of=as_of, source=source)
+    return found if isinstance(found, Price) else None
+
+
+def entry_of(answer: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:
+    """The answer's entry whose id is `model`, else the only one that carries it as an alias."""
+    entries = [entry for entry in _list(answer.get("data")) if isinstance(entry, Mapping)]
+    hits = [entry for entry in entries if entry.get("id") == model]
+    hits = hits or [entry for entry in entries if model in _list(entry.get("aliases"))]
+    return hits[0] if len(hits) == 1 else None
+
+
+def quote(
+    entry: Mapping[str, Any] | None,
+    model: str,
+    params: Mapping[str, Any],
+    *,
+    as_of: str,
+    source: Source = "catalogue",
+) -> Price | Unquoted:
+    """The price in a catalogue's entry, or why it has none that can be told ahead of a request."""
+    if entry is None:
+        return Unquoted("the catalogue does not list it")
+    pricing = entry.get("pricing")
+    if not isinstance(pricing, Mapping):
+        return Unquoted("the catalogue gives no price")
+    if pricing.get("currency", "USD") != "USD":
+        return Unquoted(f"the catalogue's price is in {_word(pricing.get('currency'))}, not in USD")
     rates = _rates(pricing, params)
-    if not rates:
-        return None
+    if isinstance(rates, Unquoted):
+        return rates
     per_second: Decimal | None = None
     fixed: Decimal | None = None
     for name, usd in rates:
@@ -93,7 +135,12 @@ def estimate(price: Price | None, seconds: Decimal | None) -> Decimal | None:
 
 def up_to(price: Price | None, seconds: Decimal | None) -> Decimal | None:
     """The same for the next whole second: the provider may count seconds begun."""
-    return estimate(price, None if seconds is None else seconds.to_integral_value(ROUND_CEILING))
+    return estimate(price, None if seconds is None else rounded_up(seconds, Decimal(1)))
+
+
+def rounded_up(seconds: Decimal, step: Decimal) -> Decimal:
+    """The next multiple of `step`."""
+    return EXACT.multiply(EXACT.divide(seconds, step).to_integral_value(ROUND_CEILING), step)
 
 
 def total_usd(amounts: Iterable[Decimal | None]) -> Decimal | None:
@@ -106,45 +153,49 @@ def total_usd(amounts: Iterable[Decimal | None]) -> Decimal | None:
     return total
 
 
-def _pricing(answer: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:
-    """The `pricing` of the entry whose id is `model`, else of the only one that carries it as an alias."""
-    entries = [entry for entry in _list(answer.get("data")) if isinstance(entry, Mapping)]
-    hits = [entry for entry in entries if entry.get("id") == model]
-    hits = hits or [entry for entry in entries if model in _list(entry.get("aliases"))]
-    if len(hits) != 1:
-        return None
-    pricing = hits[0].get("pricing")
-    return pricing if isinstance(pricing, Mapping) else None
-
-
-def _rates(pricing: Mapping[str, Any], params: Mapping[str, Any]) -> list[tuple[str, Decimal]]:
-    """Every rate that applies as (unit, USD for one); empty when one of them cannot be read."""
-    if pricing.get("kind") == "fixed":
+def _rates(pricing: Mapping[str, Any], params: Mapping[str, Any]) -> list[tuple[str, Decimal]] | Unquoted:
+    """Every rate that applies as (unit, USD for one)."""
+    kind = pricing.get("kind")
+    if kind == "variable":
+        return Unquoted("the catalogue calls it variable: it is known only afterwards")
+    if kind == "fixed":
         read = [_rate(unit, "name") for unit in _list(pricing.get("units"))]
-    elif pricing.get("kind") == "variants":
-        fitting = {_rate(v, "unit") for v in _list(pricing.get("variants")) if _applies(v, params)}
-        read = list(fitting) if len(fitting) == 1 else []  # two prices for one request: not known
-    else:
-        return []
-    rates = [rate for rate in read if rate is not None]
-    return rates if len(rates) == len(read) else []
+        wrong = next((rate for rate in read if isinstance(rate, Unquoted)), None)
+        rates = [rate for rate in read if not isinstance(rate, Unquoted)]
+        return wrong or rates or Unquoted("the catalogue gives no price")
+    if kind == "variants":
+        return _variant(_list(pricing.get("variants")), params)
+    return Unquoted(f"the catalogue prices it in a way this version does not know ({_word(kind)})")
 
 
-def _rate(unit: Any, name_field: str) -> tuple[str, Decimal] | None:
-    """One rate as (unit, USD for one of it); None for a unit or figure that is not understood."""
+def _variant(variants: Sequence[Any], params: Mapping[str, Any]) -> list[tuple[str, Decimal]] | Unquoted:
+    """The one rate whose conditions the request meets; two that differ are no price."""
+    fitting = {_rate(variant, "unit") for variant in variants if _applies(variant, params)}
+    if len(fitting) != 1:
+        return Unquoted(f"the catalogue has {'several prices' if fitting else 'no price'} for these parameters")
+    (rate,) = fitting
+    return rate if isinstance(rate, Unquoted) else [rate]
+
+
+def _rate(unit: Any, name_field: str) -> tuple[str, Decimal] | Unquoted:
+    """One rate as (unit, USD for one of it), or what of it is not understood."""
     if not isinstance(unit, Mapping):
-        return None
+        return Unquoted("the catalogue's price cannot be read")
     name = unit.get(name_field)
     if isinstance(name, Mapping):
         unit, name = {**name, **unit}, name.get("name")
-    if name not in _PER_SECOND and name not in _PER_RENDER:
-        return None
-    if unit.get("measure", "output") != "output":
-        return None
+    measure = unit.get("measure", "output")
+    if name not in (*_PER_SECOND, *_PER_RENDER) or measure != "output":
+        return Unquoted(f"the catalogue prices it per {_word(name)} of {_word(measure)}, not per second of output")
     price, per = _number(unit.get("price")), _number(unit.get("per", 1))
     if price is None or not per:
-        return None
+        return Unquoted("the catalogue's price cannot be read")
     return name, _share(price, per)
+
+
+def _word(value: Any) -> str:
+    """A foreign word, short enough for a sentence."""
+    return str(value)[:40] if isinstance(value, str) and value else "something"
 
 
 def _applies(variant: Any, params: Mapping[str, Any]) -> bool:

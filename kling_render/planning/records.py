@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from kling_render.errors import Place
 from kling_render.lifecycle.records import Attempt, Result
+from kling_render.planning.eta import Eta
 from kling_render.planning.manifest import InputIdentity
 from kling_render.planning.prices import Price
 from kling_render.shotlist.records import Job
@@ -130,7 +131,7 @@ class PlannedJob:
     reasons: tuple[Reason, ...]
     #: Seconds of the clip after trims × price, unrounded; what a render of this job costs, whatever the action.
     estimate_usd: Decimal | None
-    #: The same for the next whole second.
+    #: The most it may be: for the next whole second, or as earlier charges taught.
     up_to_usd: Decimal | None
     #: Seconds of the clip's video stream after trims.
     duration_s: Decimal | None
@@ -142,6 +143,8 @@ class PlannedJob:
     video: InputIdentity
     #: The SHA-256 that the cell's final should hold now, if this job is the one that provides it.
     final_sha256: str | None = None
+    #: What a budget holds for a render: the estimate, or more where earlier charges were more.
+    hold_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,24 @@ class Totals:
     saved_usd: Decimal | None
 
 
+class NoteCode(StrEnum):
+    """What there is to say about prices."""
+
+    PRICE_CHANGED = "price-changed"
+    PRICE_UNKNOWN = "price-unknown"
+    ROUNDING_LEARNT = "rounding-learnt"
+    #: A warning: what is charged is not what the catalogue says.
+    RATE_DIFFERS = "rate-differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence about the prices of a plan, and its code for programs."""
+
+    code: NoteCode
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every job in the order it is rendered: priority first, then the order of the list."""
@@ -178,3 +199,7 @@ class Plan:
     #: Files whose job no longer exists, relative to the shot list.
     stale_outputs: tuple[str, ...]
     totals: Totals
+    #: What there is to say about its prices; silent when nothing is to be rendered.
+    notes: tuple[Note, ...] = ()
+    #: When its renders are probably done; None when nobody knows.
+    eta: Eta | None = None

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
+from kling_render.planning.eta import Eta
 from kling_render.planning.manifest import decimal_text
 from kling_render.planning.plan import totals
-from kling_render.planning.prices import total_usd
-from kling_render.planning.records import Action, Plan, PlannedJob
+from kling_render.planning.prices import Price, total_usd
+from kling_render.planning.records import Action, NoteCode, Plan, PlannedJob, ReasonCode
 
 LISTED = 40
 """Jobs with work to do that are listed one by one; more are summed up per shot."""
+
+TOP = 5
+"""The dearest jobs that are named where jobs are summed up."""
+
+_EDITS = frozenset(
+    {ReasonCode.IMAGE_CHANGED, ReasonCode.CLIP_CHANGED, ReasonCode.TRIM_CHANGED, ReasonCode.PROMPT_CHANGED}
+    | {ReasonCode.MODEL_CHANGED, ReasonCode.OPTION_CHANGED}
+)
 
 ACTION_WORDS = {
     Action.RENDER: "to render",
@@ -65,6 +74,24 @@ def usd_text(amount: Decimal | None) -> str:
     return f"${whole}.{cents.ljust(2, '0')}"
 
 
+def rate_text(price: Price) -> str:
+    """`$0.112 per second + $0.05 per render`."""
+    rates = [f"{usd_text(price.usd_per_second)} per second"] if price.usd_per_second is not None else []
+    rates += [f"{usd_text(price.usd_fixed)} per render"] if price.usd_fixed is not None else []
+    return " + ".join(rates)
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def day_text(moment: str) -> str:
+    """The day of an ISO 8601 time, as `21 Nov 2026`; what is none stays as it is."""
+    year, month, day = (*moment[:10].split("-"), "", "")[:3]
+    if not (len(year) == 4 and (year + month + day).isdecimal() and 1 <= int(month or 0) <= 12 and day):
+        return moment
+    return f"{int(day)} {_MONTHS[int(month) - 1]} {year}"
+
+
 #: What the costs are broken down by, and how it is read off a job.
 GROUPS: tuple[tuple[str, Callable[[PlannedJob], str]], ...] = (
     ("shot", lambda planned: planned.job.shot),
@@ -77,7 +104,9 @@ def _head(plan: Plan) -> Iterator[str]:
     """Counts, the bill, the price and its date."""
     sums = plan.totals
     yield f"{plan.project}: {jobs_word(sums.jobs)}, provider {plan.provider}"
-    yield from _table((f"  {count}", ACTION_WORDS[action]) for action, count in action_counts(plan.jobs))
+    kinds = render_kinds(plan.jobs)
+    words = {**ACTION_WORDS, Action.RENDER: f"{ACTION_WORDS[Action.RENDER]}: {kinds}"}
+    yield from _table((f"  {count}", words[action]) for action, count in action_counts(plan.jobs))
     yield from money_lines(plan)
 
 
@@ -87,18 +116,32 @@ def action_counts(jobs: Sequence[PlannedJob]) -> list[tuple[Action, int]]:
     return [(action, count) for action in ACTION_WORDS if (count := actions.count(action))]
 
 
+def render_kinds(jobs: Sequence[PlannedJob]) -> str:
+    """Why jobs are rendered, in a few words: `4 new, 2 changed, 1 again after a failure`."""
+    counts = {"new": 0, "changed": 0, "again after a failure": 0}
+    for planned in jobs:
+        if planned.action is Action.RENDER:
+            codes = {reason.code for reason in planned.reasons}
+            again = "again after a failure" if ReasonCode.FAILED_BEFORE in codes else "new"
+            counts["changed" if codes & _EDITS else again] += 1
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+
+
 def money_lines(plan: Plan) -> Iterator[str]:
-    """The bill, what is saved, the price and its date."""
+    """The bill, what is saved, the time, the price and its date, and what there is to say about them."""
     sums = plan.totals
     if sums.render:
         yield f"cost: about {usd_text(sums.estimate_usd)}, up to {usd_text(sums.up_to_usd)}"
     if sums.saved_usd:
         yield f"saved: {usd_text(sums.saved_usd)} (results that exist or are shared)"
+    if plan.eta is not None:
+        yield f"time: {eta_text(plan.eta)}"
     for price in plan.prices:
         if price.source != "free":
-            rates = [f"{usd_text(price.usd_per_second)} per second"] if price.usd_per_second is not None else []
-            rates += [f"{usd_text(price.usd_fixed)} per render"] if price.usd_fixed is not None else []
-            yield f"price: {price.model} {' + '.join(rates)} ({price.source}, {price.as_of})"
+            origin = "last known, price of" if price.source == "cached" else "catalogue,"
+            yield f"price: {price.model} {rate_text(price)} ({origin} {day_text(price.as_of)})"
+    for note in plan.notes:
+        yield f"{'warning' if note.code is NoteCode.RATE_DIFFERS else 'note'}: {note.text}"
     if sums.render and sums.estimate_usd is None:
         yield "price: not known for every job to render"
 
@@ -107,7 +150,21 @@ def _causes(jobs: Sequence[PlannedJob]) -> Iterator[str]:
     """Which edit causes which cost; a job with two reasons counts under both together."""
     if causes := costly_groups(jobs, why_text):
         yield "why"
-        yield from _table((f"  {why}", *_bill(members)) for why, members in dearest(causes))
+        yield from _table(_cause(members) for _, members in dearest(causes)[:LISTED])
+
+
+def _cause(members: Sequence[PlannedJob]) -> tuple[str, ...]:
+    """An edit, how many jobs it causes, what they cost, and what was edited."""
+    edit, what = cause_text(members[0])
+    count, cost = _bill(members)
+    return f"  {edit}", f"→ {count}", cost, what
+
+
+def cause_text(planned: PlannedJob) -> tuple[str, str]:
+    """Where the edits of a job are, and what was edited; without a place there is only the reason."""
+    places = ", ".join(dict.fromkeys(reason.at for reason in planned.reasons if reason.at))
+    texts = "; ".join(dict.fromkeys(reason.text for reason in planned.reasons))
+    return (places, texts) if places else (texts, "")
 
 
 def costly_groups(jobs: Sequence[PlannedJob], of: Callable[[PlannedJob], str]) -> dict[str, list[PlannedJob]]:
@@ -140,6 +197,17 @@ def _jobs(jobs: Sequence[PlannedJob], *, verbose: bool) -> Iterator[str]:
         shots.setdefault(planned.job.shot, []).append(planned)
     yield from _table(_shot(shot, members) for shot, members in shots.items())
     yield f"  ({len(shown)} jobs; -v lists them)"
+    if top := dearest_jobs(jobs):
+        yield "dearest"
+        yield from _table(map(_job, top))
+
+
+def dearest_jobs(jobs: Sequence[PlannedJob]) -> list[PlannedJob]:
+    """The jobs to render that cost most; none where all cost the same, or nobody knows."""
+    known = [p for p in jobs if p.action is Action.RENDER and p.estimate_usd is not None]
+    if len({p.estimate_usd for p in known}) < 2:
+        return []
+    return sorted(known, key=lambda p: -(p.estimate_usd or 0))[:TOP]
 
 
 def _job(planned: PlannedJob) -> tuple[str, ...]:
@@ -184,9 +252,32 @@ def _bill(members: Sequence[PlannedJob]) -> tuple[str, str]:
     return jobs_word(len(members)), f"about {usd_text(total_usd(job.estimate_usd for job in members))}"
 
 
-def dearest(causes: dict[str, list[PlannedJob]]) -> list[tuple[str, list[PlannedJob]]]:
-    """The causes with the most jobs first, at most as many as are listed."""
-    return sorted(causes.items(), key=lambda cause: -len(cause[1]))[:LISTED]
+def dearest(groups: Mapping[str, list[PlannedJob]]) -> list[tuple[str, list[PlannedJob]]]:
+    """The groups that cost most first; those with most jobs, where the cost is not known."""
+    costs = {name: total_usd(job.estimate_usd for job in members) for name, members in groups.items()}
+    return sorted(groups.items(), key=lambda group: (-(costs[group[0]] or 0), -len(group[1])))
+
+
+def eta_text(eta: Eta) -> str:
+    """`about 12 min at -j 8 (…)`."""
+    pace = eta.pace
+    said = f"{pace.renders} renders of your own" if pace.source == "history" else "everybody's of the last minutes"
+    each = f"one takes {time_text(pace.typical_s)}, one of ten {time_text(pace.slow_s)} or more; {said}"
+    return f"about {time_text(eta.seconds)} at -j {eta.at_once} ({each})"
+
+
+def time_text(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def jobs_word(count: int) -> str:

@@ -65,6 +65,14 @@ class LedgerQueries:
         )
         return {attempt.fingerprint: attempt for attempt in found}
 
+    def finished(self, namespace: str, newest: int) -> list[Attempt]:
+        """The newest attempts that are done, newest first."""
+        found = self._connection.execute(
+            f"{rows.SELECT_ATTEMPT} WHERE namespace = ? AND state = ? ORDER BY seq DESC LIMIT ?",
+            (namespace, State.DONE.value, newest),
+        )
+        return [rows.attempt_of(row) for row in found]
+
     def newest_manifests(self, namespace: str, project_folder: str) -> Mapping[str, str]:
         """Job id → manifest of its newest fetched or done attempt, of one project."""
         return dict(

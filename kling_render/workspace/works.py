@@ -40,7 +40,7 @@ def _work(members: list[PlannedJob], project: Project, root: Path) -> Work:
         targets=tuple(_target(planned, project, root) for planned in members),
         request=None if _is_asked(first) else request,
         model=request.model,
-        hold=None if first.estimate_usd is None else credits_of(first.estimate_usd),
+        hold=None if first.hold_usd is None else credits_of(first.hold_usd),
         duration_s=None if first.duration_s is None else float(first.duration_s),
         result=None if first.action is Action.RESUME else first.result,
         label=_label(first),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kling_render.config import Settings
 from kling_render.disk.project_files import DiskFiles
@@ -17,7 +18,6 @@ from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.planning.plan import Facts, make_plan, repriced
-from kling_render.planning.prices import Price
 from kling_render.planning.records import Plan, Presence
 from kling_render.planning.states import job_state
 from kling_render.ports import Clock
@@ -32,6 +32,9 @@ from kling_render.store.opening import Store
 from kling_render.workspace import prices, remote
 from kling_render.workspace.inspect import Inspection, inspect
 from kling_render.workspace.wanted import attach_wanted
+
+if TYPE_CHECKING:
+    from kling_render.workspace.outlook import Outlook
 
 PREVIZ = "previz"
 REHEARSAL_VERSION = 2
@@ -194,7 +197,7 @@ class Workspace:
             namespace=namespace,
             identities=inspection.identity,
             seconds=inspection.seconds,
-            prices=prices.free if project.provider == PREVIZ else self._prices(project, lookup=False),
+            prices=prices.free if project.provider == PREVIZ else self._prices(project),
             present=_presences(project.folder, digests),
             results=results,
             latest=latest,
@@ -207,10 +210,12 @@ class Workspace:
             # What was found paid before any job was known for it belongs to one of these: the facts are others now.
             return self.plan(project, inspection, digests, selectors, lookup=lookup, again=again, narrow=narrow)
         gc.freeze()  # it lives as long as the command: the collector need not walk it again
-        if lookup and everything.totals.render and project.provider != PREVIZ and not self.settings.offline:
+        outlook = None
+        if everything.totals.render and project.provider != PREVIZ:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.
-            facts = replace(facts, prices=self._prices(project, lookup=True))
-            everything = repriced(everything, facts)
+            outlook = self._outlook(project, namespace, online=lookup and not self.settings.offline)
+            facts = replace(facts, prices=outlook.prices, lessons=outlook.lessons)
+            everything = outlook.told(repriced(everything, facts), self.settings.jobs)
         if not selectors and narrow is None:
             return Planned(project, inspection, everything, everything)
         from kling_render.planning.selectors import select
@@ -220,13 +225,18 @@ class Workspace:
         if narrow is not None:
             chosen = frozenset(job.id for job in narrow([job for job in project.jobs if job.id in chosen]))
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
+        part = part if outlook is None else outlook.told(part, self.settings.jobs)
         return Planned(project, inspection, everything, part)
 
-    def _prices(self, project: Project, *, lookup: bool) -> Callable[[Request], Price | None]:
-        models = {job.request.model for job in project.jobs}
-        return prices.from_catalogue(
-            models, self.settings.base_url, self.store.cache, self.clock.now(), offline=not lookup
-        )
+    def _prices(self, project: Project) -> prices.Quotes:
+        """Those last seen."""
+        return prices.remembered(_models(project), self.settings.base_url, self.store.cache)
+
+    def _outlook(self, project: Project, namespace: str, *, online: bool) -> Outlook:
+        from kling_render.workspace.outlook import outlook
+
+        now = self.clock.now()
+        return outlook(_models(project), self.store, self.settings, namespace, now, online=online)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +269,10 @@ class _Earlier(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._manifests)
+
+
+def _models(project: Project) -> set[str]:
+    return {job.request.model for job in project.jobs}
 
 
 def _requests(project: Project) -> list[Request]:

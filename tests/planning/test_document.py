@@ -14,12 +14,14 @@ import pytest
 
 from kling_render.lifecycle.states import State
 from kling_render.planning.document import plan_document
-from kling_render.planning.prices import free_price
-from kling_render.planning.records import Action, Pick, Plan, ReasonCode, reason
-from kling_render.planning.text import plan_text, usd_text
+from kling_render.planning.eta import Eta, Pace
+from kling_render.planning.prices import Price, free_price
+from kling_render.planning.records import Action, Note, NoteCode, Pick, Plan, ReasonCode, reason
+from kling_render.planning.text import day_text, plan_text, time_text, usd_text
 from tests.planning.build import World, job, place, project
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "plan.schema.json").read_text("utf-8"))
+ETA = Eta(720.0, 8, Pace(360.0, 540.0, "history", 34))
 
 
 def every_action() -> Plan:
@@ -45,7 +47,9 @@ def test_the_document_is_the_documented_one() -> None:
         project(job(values={"place": "roof", "orientation": "image"})), stale_outputs=("renders/x.mp4",)
     )
     document = plan_document(plan)
-    assert list(document) == ["format", "project", "provider", "prices", "jobs", "stale_outputs", "totals"]
+    told = ["format", "project", "provider", "prices", "jobs", "stale_outputs", "totals"]
+    assert list(document) == [*told, "notes", "eta"]
+    assert (document["notes"], document["eta"]) == ([], None)
     assert document["prices"] == [
         {
             "model": "klingai/video-v2-6-pro-motion-control",
@@ -123,7 +127,11 @@ def _undescribed(value: Any, schema: dict[str, Any], at: str) -> Iterator[str]:
 
 def test_the_schema_describes_every_key_and_no_other() -> None:
     """Document and schema cannot drift apart."""
-    assert list(_undescribed(plan_document(every_action()), SCHEMA["$defs"]["plan"], "")) == []
+    plan = replace(every_action(), notes=(Note(NoteCode.PRICE_CHANGED, "x"),), eta=ETA)
+    # What `--base` adds is held against the schema where it is made.
+    assert [name for name in _undescribed(plan_document(plan), SCHEMA["$defs"]["plan"], "") if name != ".base"] == []
+    notes = SCHEMA["$defs"]["plan"]["properties"]["notes"]
+    assert notes["items"]["properties"]["code"]["enum"] == [code.value for code in NoteCode]
     reasons = SCHEMA["$defs"]["job"]["properties"]["reasons"]["items"]
     assert reasons["properties"]["code"]["enum"] == [code.value for code in ReasonCode]
     assert SCHEMA["$defs"]["job"]["properties"]["action"]["enum"] == [
@@ -136,10 +144,10 @@ def test_the_text_tells_counts_costs_causes_and_prices() -> None:
     text = plan_text(every_action())
     assert text.startswith("street-dance: 7 jobs, provider aimlapi\n")
     for line in (
-        "  1  to render",
+        "  1  to render: 1 changed",
         "cost: about $0.448, up to $0.448",
-        "price: klingai/video-v2-6-pro-motion-control $0.112 per second (catalogue, 2026-08-01T00:00:00Z)",
-        "  the prompt changed (prompts/sc010.j2:1)  1 job  about $0.448",
+        "price: klingai/video-v2-6-pro-motion-control $0.112 per second (catalogue, 1 Aug 2026)",
+        "  prompts/sc010.j2:1  → 1 job  about $0.448  the prompt changed",
         "stale outputs (1; `render --prune` moves them to the trash)",
         "  renders/old.mp4",
     ):
@@ -197,3 +205,71 @@ def test_an_unknown_price_is_said() -> None:
     text = plan_text(world.plan(project(job())))
     assert "cost: about $?, up to $?" in text
     assert "price: not known for every job to render" in text
+
+
+def test_time_and_notes_stand_with_the_money() -> None:
+    """When it is done, on what grounds, and what is to be known about the price: a line each."""
+    warning = Note(NoteCode.RATE_DIFFERS, "it was charged more")
+    plan = replace(every_action(), eta=ETA, notes=(Note(NoteCode.PRICE_CHANGED, "it changed"), warning))
+    lines = plan_text(plan).splitlines()
+    said = "time: about 12 min at -j 8 (one takes 6 min, one of ten 9 min or more; 34 renders of your own)"
+    assert {said, "note: it changed", "warning: it was charged more"} <= set(lines)
+
+
+def test_a_remembered_price_has_its_date() -> None:
+    """Offline, the last known price is shown as what it is."""
+    world = World()
+    world.facts["prices"] = lambda r: Price(r.model, Decimal("0.1"), None, "2026-11-21T23:00:00+00:00", "cached")
+    text = plan_text(world.plan(project(job())))
+    assert "$0.10 per second (last known, price of 21 Nov 2026)" in text
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-08-01", "1 Aug 2026"),
+        ("", ""),
+        ("2026-13-01", "2026-13-01"),
+        ("yesterday", "yesterday"),
+        ("2026-08-", "2026-08-"),
+    ],
+)
+def test_days_are_written_out_and_rubbish_stays_as_it_is(moment: str, day: str) -> None:
+    """A date from a damaged cache stops nothing."""
+    assert day_text(moment) == day
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.25 s"), (45.4, "45 s"), (721, "12 min"), (5400, "1 h 30 min"), (7200, "2 h"), (201_000, "2 d 7 h")],
+)
+def test_times_for_people_have_two_units_at_most(seconds: float, text: str) -> None:
+    """Nobody plans by the second."""
+    assert time_text(seconds) == text
+
+
+def test_dollars_per_edit_come_dearest_first() -> None:
+    """The edit that costs most stands first, with its place, its jobs and its money."""
+    cheap, dear = job("a"), [job("b", take=take) for take in (1, 2)]
+    world = World()
+    world.facts["earlier"] = {
+        j.id: world.one(replace(j, request=replace(j.request, prompt="before"))).manifest_json for j in (cheap, *dear)
+    }
+    edited = [replace(j, prompt_place=place(4, "prompts/b.j2")) for j in dear]
+    lines = plan_text(world.plan(project(cheap, *edited))).splitlines()
+    why = lines.index("why")
+    assert lines[why + 1].split() == ["prompts/b.j2:4", "→", "2", "jobs", "about", "$0.896", "the", "prompt", "changed"]
+    assert lines[why + 2].startswith("  prompts/sc010.j2:1")
+
+
+def test_where_jobs_are_summed_up_the_dearest_are_named() -> None:
+    """Of a long plan the money per job is still seen at its top."""
+    world = World()
+    world.facts["seconds"] = lambda request: Decimal(9 if request.video.shown == "spin.mp4" else 4)
+    jobs = [job(f"sc{n:03}", take=take) for n in range(2) for take in range(1, 31)]
+    jobs += [job(f"sc{n:03}", motion="spin") for n in range(2)]
+    lines = plan_text(world.plan(project(*jobs))).splitlines()
+    assert [line.split()[0] for line in lines[lines.index("dearest") + 1 :]][:2] == [
+        "sc000/fox/spin/t01",
+        "sc001/fox/spin/t01",
+    ]

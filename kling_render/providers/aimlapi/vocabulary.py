@@ -18,6 +18,7 @@ LOGS = "/v2/logs"
 BILLING = "/v2/billing"
 TRANSACTIONS = "/v2/billing/transactions"
 MODELS = "/v1/models"
+METRICS = "/models/metrics"
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 INFERENCE_ID = "x-inference-id"
 LOG_PAGE = 100
@@ -61,7 +62,7 @@ def _completed(body: Mapping[str, Any], raw: str) -> PollAnswer:
 def used_credits(body: Mapping[str, Any]) -> int | None:
     """Whole credits from `meta.usage`, rounded up; None when the answer does not say."""
     usage = _object(_object(body.get("meta")).get("usage"))
-    credits_used, usd = _decimal(usage.get("credits_used")), _decimal(usage.get("usd_spent"))
+    credits_used, usd = decimal_of(usage.get("credits_used")), decimal_of(usage.get("usd_spent"))
     if credits_used is not None:
         return _whole(credits_used)
     return credits_of(usd) if usd is not None else None
@@ -80,7 +81,7 @@ def balance_credits(body: Mapping[str, Any]) -> int | None:
 
 def log_row(row: Mapping[str, Any]) -> LogRow:
     """One row of the request log. Raises ValueError or KeyError when it is not one."""
-    cost = _decimal(_object(row.get("cost")).get("credits"))
+    cost = decimal_of(_object(row.get("cost")).get("credits"))
     client_id = row.get("client_request_id")
     return LogRow(
         created=timestamp(str(row["created"])),
@@ -95,7 +96,7 @@ def log_row(row: Mapping[str, Any]) -> LogRow:
 def booking(row: Mapping[str, Any]) -> Booking:
     """One charge of the account's ledger. Raises ValueError or KeyError when it is none."""
     amount = _object(row.get("amount"))
-    credits_, usd = _decimal(amount.get("credits")), _decimal(amount.get("usd"))
+    credits_, usd = decimal_of(amount.get("credits")), decimal_of(amount.get("usd"))
     if credits_ is None and usd is None:
         raise ValueError("a charge without an amount")
     reference, model = row.get("reference_id"), row.get("model")
@@ -135,7 +136,8 @@ def _whole(credits_: Decimal) -> int:
     return int(credits_.to_integral_value(rounding=ROUND_CEILING))
 
 
-def _decimal(value: object) -> Decimal | None:
+def decimal_of(value: object) -> Decimal | None:
+    """A figure of an answer; None for one that no answer can mean."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
