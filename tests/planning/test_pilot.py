@@ -30,6 +30,12 @@ def ids(jobs: tuple[Job, ...]) -> list[str]:
     return [one.id for one in jobs]
 
 
+def cell_id(cell: tuple[str, str, str, dict[str, str]]) -> str:
+    """An id names values, not axes."""
+    shot, character, motion, values = cell
+    return "/".join([shot, character, motion, *(values[axis] for axis in sorted(values))])
+
+
 cells = st.lists(
     st.tuples(
         st.sampled_from(["s1", "s2"]),
@@ -39,7 +45,7 @@ cells = st.lists(
     ),
     min_size=1,
     max_size=12,
-    unique_by=lambda cell: (*cell[:3], *dict(sorted(cell[3].items())).values()),  # an id names values, not axes
+    unique_by=cell_id,
 ).map(lambda found: [job(s, c, m, values=dict(sorted(values.items()))) for s, c, m, values in found])
 
 
