@@ -68,5 +68,18 @@ def test_a_link_that_is_told_twice_is_one_fact_and_two_steps(ledger: SqliteLedge
         assert transaction.attempt(new.id) == ready
 
 
+def test_the_newest_finished_attempts_come_first(ledger: SqliteLedger) -> None:
+    """Only what is published, and no more than asked for: prices are learnt from what was paid last."""
+    for number in (1, 2, 3, 4):
+        new = fetched(ledger, number)
+        if number != 3:
+            with ledger.writing() as transaction:
+                transaction.record(new.id, Event.PUBLISH, 4000.0)
+    with ledger.reading() as view:
+        assert [one.id for one in view.finished(NAMESPACE, 9)] == ["A00004", "A00002", "A00001"]
+        assert [one.id for one in view.finished(NAMESPACE, 2)] == ["A00004", "A00002"]
+        assert view.finished("sandbox", 9) == []
+
+
 def _link(event: Event) -> dict[str, object]:
     return {"result_url": "https://cdn/x", "charge": 80} if event is Event.COMPLETE else {}
