@@ -58,6 +58,9 @@ class Board:
         self.counts: Counter[JobState] = Counter()
         self._lengths: list[float] = []
         self._most_at_once = 1
+        eta = plan.eta if plan else None
+        self._expected_s = eta.pace.typical_s if eta else None
+        self._expected_lanes = eta.at_once if eta else 1
 
     def put(self, report: JobReport, now: float) -> None:
         """A job came into a state."""
@@ -116,8 +119,8 @@ class Board:
         return len(self._ended)
 
     def typical_s(self) -> float | None:
-        """How long the finished jobs of this run took, in the middle."""
-        return median(self._lengths) if self._lengths else None
+        """How long the finished jobs of this run took, in the middle; before there are any, what the plan expects."""
+        return median(self._lengths) if self._lengths else self._expected_s
 
     def job_left_s(self, row: Row, now: float) -> float | None:
         """Seconds until a job under way ends, going by the finished ones; None when they do not tell."""
@@ -133,7 +136,8 @@ class Board:
         if typical is None or not (self._under_way or self._waiting):
             return None
         running = [self.job_left_s(self._rows[job], now) or 0.0 for job in self._under_way]
-        return max(running, default=0.0) + typical * -(-len(self._waiting) // self._most_at_once)
+        lanes = self._most_at_once if self._lengths else max(self._most_at_once, self._expected_lanes)
+        return max(running, default=0.0) + typical * -(-len(self._waiting) // lanes)
 
     def sums(self) -> Sums:
         """Money spent, held and left."""

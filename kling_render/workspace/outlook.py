@@ -15,7 +15,7 @@ from kling_render.planning.prices import Price, estimate, parameters_of
 from kling_render.planning.records import Action, Note, NoteCode, Plan
 from kling_render.planning.text import usd_text
 from kling_render.store.opening import Store
-from kling_render.workspace.prices import Quotes, asked, remembered
+from kling_render.workspace.prices import Quotes, asked
 
 _NEWEST = 200
 """Finished renders that are looked at."""
@@ -44,8 +44,7 @@ class Outlook:
             return plan
         models = set(renders)
         lessons = [note for model in sorted(models) for note in self._learnt(model, plan.prices)]
-        prices = [note for note in self.prices.notes if any(f" {model} " in note.text for model in models)]
-        return replace(plan, notes=(*prices, *lessons), eta=eta(renders, self.paces, at_once))
+        return replace(plan, notes=(*self.prices.notes(models), *lessons), eta=eta(renders, self.paces, at_once))
 
     def _learnt(self, model: str, prices: Sequence[Price]) -> list[Note]:
         lesson = self.lessons.get(model, NOTHING)
@@ -68,7 +67,7 @@ def outlook(
     namespace: str,
     now: float,
     *,
-    online: bool,
+    prices: Quotes | None,
 ) -> Outlook:
     """Everything that is known about the bill and the time.
 
@@ -78,16 +77,14 @@ def outlook(
         settings: whose catalogue is asked.
         namespace: whose renders count.
         now: seconds since the epoch.
-        online: ask the catalogue; and how long renders take, where own ones do not tell.
+        prices: those last seen. None: ask the catalogue; and how long renders take, where own ones do not tell.
     """
     with store.ledger.reading() as reading:
         finished = reading.finished(namespace, _NEWEST)
     paces = {model: pace for model in models if (pace := _pace(finished, model))}
-    if online:
+    if prices is None:
         prices, durations = asked(models, set(models) - set(paces), settings.base_url, store.cache, now)
         paces |= {model: Pace(one.p50_s, one.p90_s, "metrics") for model, one in durations.items()}
-    else:
-        prices = remembered(models, settings.base_url, store.cache, offline=settings.offline)
     lessons = {model: learn(_actuals(finished, model, prices)) for model in models}
     return Outlook(prices, {model: one for model, one in lessons.items() if one is not NOTHING}, paces)
 

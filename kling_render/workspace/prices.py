@@ -48,18 +48,18 @@ class Quotes:
     silence: str
     #: What was known before this answer came.
     before: Mapping[str, Known] = field(default_factory=dict)
-    _said: dict[str, Note] = field(default_factory=dict)
+    _said: dict[tuple[str, str], Note] = field(default_factory=dict)
 
     def __call__(self, request: Request) -> Price | None:
         """The price of a request; None where it is not quoted."""
         model, params = request.model, priced_parameters(request)
         found, earlier = self.of(model, params), _read(self.before.get(model), model, params, "cached")
         if isinstance(found, Unquoted):
-            self._said[model] = Note(NoteCode.PRICE_UNKNOWN, f"price of {model} unknown: {found.why}")
+            self._said[model, found.why] = Note(NoteCode.PRICE_UNKNOWN, f"price of {model} unknown: {found.why}")
             return None
         if isinstance(earlier, Price) and rate_text(earlier) != rate_text(found):
             was = f"{rate_text(earlier)} → {rate_text(found)} (the former one of {day_text(earlier.as_of)})"
-            self._said.setdefault(model + was, Note(NoteCode.PRICE_CHANGED, f"price of {model} changed: {was}"))
+            self._said[model, was] = Note(NoteCode.PRICE_CHANGED, f"price of {model} changed: {was}")
         return found
 
     def of(self, model: str, params: Mapping[str, Any]) -> Price | Unquoted:
@@ -70,10 +70,9 @@ class Quotes:
         """When the price of a model followed another one, in seconds since the epoch."""
         return self.known[model].since if model in self.known else 0.0
 
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """What there is to say about the prices that were asked for."""
-        return tuple(self._said.values())
+    def notes(self, models: Collection[str]) -> list[Note]:
+        """What there is to say about the prices of these models, as far as they were asked for."""
+        return [note for (model, _), note in self._said.items() if model in models]
 
 
 def from_catalogue(

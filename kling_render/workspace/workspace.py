@@ -193,11 +193,12 @@ class Workspace:
 
         wanted = {path for job in project.jobs for path in (job.output, job.final)}
         stale = stale_outputs(project.folder / project.output_dir, wanted)
+        quotes = self._prices(project)
         facts = Facts(
             namespace=namespace,
             identities=inspection.identity,
             seconds=inspection.seconds,
-            prices=prices.free if project.provider == PREVIZ else self._prices(project),
+            prices=prices.free if project.provider == PREVIZ else quotes,
             present=_presences(project.folder, digests),
             results=results,
             latest=latest,
@@ -213,9 +214,11 @@ class Workspace:
         outlook = None
         if everything.totals.render and project.provider != PREVIZ:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.
-            outlook = self._outlook(project, namespace, online=lookup and not self.settings.offline)
-            facts = replace(facts, prices=outlook.prices, lessons=outlook.lessons)
-            everything = outlook.told(repriced(everything, facts), self.settings.jobs)
+            outlook = self._outlook(project, namespace, None if lookup and not self.settings.offline else quotes)
+            if outlook.lessons or outlook.prices is not quotes:
+                facts = replace(facts, prices=outlook.prices, lessons=outlook.lessons)
+                everything = repriced(everything, facts)
+            everything = outlook.told(everything, self.settings.jobs)
         if not selectors and narrow is None:
             return Planned(project, inspection, everything, everything)
         from kling_render.planning.selectors import select
@@ -230,13 +233,15 @@ class Workspace:
 
     def _prices(self, project: Project) -> prices.Quotes:
         """Those last seen."""
-        return prices.remembered(_models(project), self.settings.base_url, self.store.cache)
+        settings = self.settings
+        return prices.remembered(_models(project), settings.base_url, self.store.cache, offline=settings.offline)
 
-    def _outlook(self, project: Project, namespace: str, *, online: bool) -> Outlook:
+    def _outlook(self, project: Project, namespace: str, known: prices.Quotes | None) -> Outlook:
+        """What it costs and how long it takes; without known prices they are asked for."""
         from kling_render.workspace.outlook import outlook
 
         now = self.clock.now()
-        return outlook(_models(project), self.store, self.settings, namespace, now, online=online)
+        return outlook(_models(project), self.store, self.settings, namespace, now, prices=known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from kling_render.cli.progress_live import LiveProgress
 from kling_render.cli.progress_plain import PlainProgress
 from kling_render.engine.work import Failure, JobReport, JobState, Progress, RunReport
 from kling_render.lifecycle.records import credits_of
+from kling_render.planning.eta import Eta, Pace
 from kling_render.planning.records import Plan
 from kling_render.schemas_at import load
 from tests.cli.plans import job, plan_of
@@ -263,6 +265,22 @@ def test_the_remaining_time_comes_from_the_jobs_that_ended() -> None:
     for i in ids[:2]:
         board.put(JobReport(job=i, state=S.DONE, credits=PRICE), 10.0)
     assert board.left_s(10.0) == 10.0
+
+
+def test_before_the_first_job_ended_the_plan_tells_the_remaining_time() -> None:
+    """Four jobs, two at once, six minutes each by earlier runs: twelve minutes, and less as time passes."""
+    plan = replace(many(4), eta=Eta(720.0, 2, Pace(360.0, 400.0, "history", 9)))
+    board = Board(plan)
+    ids = [planned.job.id for planned in plan.jobs]
+    for i in ids:
+        board.put(JobReport(job=i, state=S.WAITING), 0.0)
+    assert board.left_s(0.0) == 720.0
+    for i in ids[:2]:
+        board.put(JobReport(job=i, state=S.RUNNING), 0.0)
+    assert board.left_s(60.0) == 660.0
+    for i in ids[:2]:
+        board.put(JobReport(job=i, state=S.DONE, credits=PRICE), 100.0)
+    assert board.left_s(100.0) == 100.0
 
 
 def test_telling_the_board_is_quick_with_many_jobs() -> None:
