@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeGuard
 
 from kling_render.lifecycle.records import Result, usd_of
 from kling_render.planning.document import money
@@ -27,9 +28,8 @@ _KEPT = frozenset({Action.UP_TO_DATE, Action.PINNED})
 _SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Locked:
-    """The result of one job, as the lock file holds it."""
+class Locked(NamedTuple):
+    """The result of one job, as the lock file holds it. A tuple, for there are as many as jobs in every run."""
 
     job: str
     fingerprint: str
@@ -67,21 +67,27 @@ def lock_text(*, project: str | None, provider: str, api: str, entries: Iterable
     """The file's bytes; `project` is left out where it only repeats the folder's name, which clones choose freely."""
     head = {"format": FORMAT, "project": project, "provider": provider, "api": api}
     lines = [f"  {json.dumps(name)}: {json.dumps(value)},\n" for name, value in head.items() if value is not None]
-    blocks = [_block(entry) for entry in sorted(entries, key=lambda entry: entry.job)]
+    blocks = [_block(entry) for entry in sorted(entries)]
     jobs = "{\n" + ",\n".join(blocks) + "\n  }" if blocks else "{}"
     return ("{\n" + "".join(lines) + f'  "jobs": {jobs}\n' + "}\n").encode()
 
 
 def _block(entry: Locked) -> str:
     """By hand: the encoder takes a slow path for indented text, and a run with nothing to do comes here too."""
+    job, fingerprint, sha256, generation, usd = entry
     return (
-        f"    {json.dumps(entry.job)}: {{\n"
-        f'      "fingerprint": "{entry.fingerprint}",\n'
-        f'      "sha256": "{entry.sha256}",\n'
-        f'      "generation_id": {json.dumps(entry.generation_id)},\n'
-        f'      "usd": {json.dumps(entry.usd)}\n'
+        f"    {json.dumps(job)}: {{\n"
+        f'      "fingerprint": "{fingerprint}",\n'
+        f'      "sha256": "{sha256}",\n'
+        f'      "generation_id": {_quoted(generation)},\n'
+        f'      "usd": {_quoted(usd)}\n'
         "    }"
     )
+
+
+def _quoted(word: str | None) -> str:
+    """Digits, letters and points only: nothing to escape."""
+    return "null" if word is None else f'"{word}"'
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -108,6 +114,15 @@ def parse(data: bytes) -> LockFile:
         project=_word(content.get("project")),
         problem="" if whole else "has entries that cannot be read",
     )
+
+
+def is_json(data: bytes) -> bool:
+    """Whether the bytes are whole: quicker than to read what they say."""
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _salvaged(text: str) -> LockFile:
@@ -192,12 +207,8 @@ def entries_of(plan: Plan, old: LockFile | None) -> list[Locked]:
     A job whose result stands in its place is described by it. One that was edited and not rendered keeps its entry, for
     the old result stands in its place still. A damaged file gets what the store knows besides.
     """
-    entries = []
-    for planned in plan.jobs:
-        entry = _standing(planned) or _earlier(planned, old)
-        if entry is not None:
-            entries.append(entry)
-    return entries
+    told = (_standing(planned) or _earlier(planned, old) for planned in plan.jobs)
+    return [entry for entry in told if entry is not None]
 
 
 def is_settled(plan: Plan) -> bool:
@@ -253,10 +264,10 @@ def _earlier(planned: PlannedJob, old: LockFile | None) -> Locked | None:
 
 
 def _of_result(job: str, result: Result) -> Locked:
-    return Locked(
-        job=job,
-        fingerprint=result.fingerprint,
-        sha256=result.blob,
-        generation_id=result.generation_id,
-        usd=None if result.charge is None else money(usd_of(result.charge)),
-    )
+    generation = result.generation_id if _is(result.generation_id, _GENERATION) else None
+    return Locked(job, result.fingerprint, result.blob, generation, _usd_text(result.charge))
+
+
+@lru_cache(maxsize=256)
+def _usd_text(charge: int | None) -> str | None:
+    return None if charge is None else money(usd_of(charge))

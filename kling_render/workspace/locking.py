@@ -11,7 +11,7 @@ from kling_render.config import SANDBOX
 from kling_render.disk.filesystem import REAL
 from kling_render.disk.project_files import DiskFiles
 from kling_render.disk.publish import publish_bytes
-from kling_render.planning.lock import Locked, LockFile, entries_of, is_settled, lock_text, parse
+from kling_render.planning.lock import Locked, LockFile, entries_of, is_json, is_settled, lock_text, parse
 from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.workspace.workspace import PREVIZ, Workspace
@@ -73,9 +73,10 @@ def mend_lock(workspace: Workspace, project: Project, plan: Plan) -> list[str]:
     if path is None or not workspace.settings.lock_file:
         return []
     try:
-        lock = read_lock(path)
-        if lock is None:
-            return []
+        data = _bytes(path)
+        if data is None or (not plan.totals.render and is_json(data)):
+            return []  # nothing to say about a sound file: its entries are looked at when something is to be paid
+        lock = parse(data)
         if lock.problem or lock.foreign:
             return _written(path, workspace.settings.namespace, project, plan)
     except OSError as error:

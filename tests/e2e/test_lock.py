@@ -244,3 +244,47 @@ def test_another_programs_file_and_other_apis_are_left_alone(studio: Studio) -> 
     assert (ended.code, "not written into it" in ended.text) == (0, True), ended.text
     assert lock_of(studio).read_text() == real
     assert studio.run("render", "--locked", "sc010/fox").code == 2
+
+
+def test_a_lost_store_takes_what_stands_in_the_tree_without_key_and_server(studio: Studio) -> None:
+    """Those very bytes are there: nobody is asked. Bytes that somebody edited are no result."""
+    assert studio.render().code == 0
+    text = lock_of(studio).read_bytes()
+    shutil.rmtree(studio.store)
+    nobody = {"AIMLAPI_KEY": "", "AIMLAPI_BASE_URL": "http://127.0.0.1:9"}
+    ended = studio.run("render", **nobody)
+    assert (ended.code, "found by the lock file: 2 results" in ended.err) == (0, True), ended.text
+    assert lock_of(studio).read_bytes() == text
+    shutil.rmtree(studio.store)
+    (studio.project / "renders" / TAKE).write_bytes(b"edited")
+    assert studio.run("render", "sc010/fox", **nobody).code == 6
+    assert studio.run("render").code == 0
+    assert (studio.accepted(), lock_of(studio).read_bytes()) == (2, text)
+
+
+def test_a_download_that_fails_is_gone_on_with_and_never_paid_again(studio: Studio) -> None:
+    """The id is known, so the job is paid: `pull` brings it later; --locked only says so."""
+    assert studio.render("sc010/fox").code == 0
+    lost(studio)
+    studio.sandbox.faults("cdn:status,status=404,every=1")
+    exactly = studio.run("render", "--locked", "sc010/fox")
+    assert (exactly.code, "cannot be downloaded now" in exactly.text) == (3, True), exactly.text
+    plain = studio.render("sc010/fox")
+    assert (plain.code, studio.accepted(), studio.videos()) == (3, 1, {}), plain.text
+    studio.sandbox.faults()
+    assert studio.run("pull").code == 0
+    assert (studio.accepted(), len(studio.videos())) == (1, 2)
+
+
+def test_what_was_kept_in_one_clone_is_kept_in_the_others(studio: Studio, tmp_path: Path) -> None:
+    """A cosmetic edit travels in the file: another store that has the bytes uses them for the new request as well."""
+    assert studio.render().code == 0
+    other = clone(studio, tmp_path / "other")
+    assert other.run("render").code == 0
+    studio.write_list(shots=[{"id": "sc010", "prompt": "on a roof, at dusk"}])
+    assert studio.run("keep", "sc010", "--yes").code == 0
+    for name in ("shotlist.yaml", "shotlist.lock.json"):
+        shutil.copyfile(studio.project / name, other.project / name)
+    ended = other.run("render")
+    assert (ended.code, other.accepted(), other.videos()) == (0, 2, studio.videos()), ended.text
+    assert lock_of(other).read_bytes() == lock_of(studio).read_bytes()
