@@ -11,34 +11,29 @@ import errno
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
 
 from kling_render.engine.work import Target
 from kling_render.engine.world import Publisher
 from kling_render.errors import AccountRefused, KlingRenderError, StoreFault
 from kling_render.lifecycle.answers import PollAnswer
 from kling_render.lifecycle.identity import ulid
-from kling_render.lifecycle.records import Attempt, Result, credits_of
+from kling_render.lifecycle.records import Result
 from kling_render.lifecycle.schedule import backoff_s
-from kling_render.lifecycle.states import State
+from kling_render.lifecycle.states import SPENT_NOTHING
 from kling_render.planning.lock import Locked, LockFile
 from kling_render.planning.records import Action, PlannedJob
 from kling_render.ports import FetchFailed, LinkExpired, LogUnavailable
 from kling_render.store.digests import StatDigests
 from kling_render.store.hashing import sha256_of
-from kling_render.store.transaction import SqliteTransaction
 from kling_render.workspace.account import Account, Say, open_account
+from kling_render.workspace.locked_records import LockedRecords
 from kling_render.workspace.locking import source_of_results
-from kling_render.workspace.resolving import who
-from kling_render.workspace.wanted import wanted_attempt
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
 
-_DAY_S = 86_400.0
 _AT_ONCE = 8
 _FETCHES = 4
 _MISSING = frozenset({Action.RENDER, Action.ADOPT, Action.BLOCKED})
-_WHY = {"why": "the lock file names it"}
 
 
 @dataclass(slots=True)
@@ -147,7 +142,10 @@ class OnlyLocked:
 
 
 def _is_missing(planned: PlannedJob) -> bool:
-    return planned.action in _MISSING and planned.result is None
+    """Nothing is known of it that is or may be paid: what only the user can settle stays with the user."""
+    attempt = planned.attempt
+    open_to_all = attempt is None or planned.action is not Action.BLOCKED or attempt.state in SPENT_NOTHING
+    return planned.action in _MISSING and planned.result is None and open_to_all
 
 
 def _wanted(planned: Planned, lock: LockFile, *, exactly: bool) -> list[_Wanted]:
@@ -169,37 +167,28 @@ class _Filling:
         self._workspace = workspace
         self._store = workspace.store
         self._project = planned.project
-        self._namespace = planned.plan.namespace
+        self._records = LockedRecords(workspace.store, workspace.clock, planned.project, planned.plan.namespace)
         self._digests = digests
         self._exactly = exactly
         self._say = say
         self._fault: KlingRenderError | None = None
         with self._store.ledger.reading() as ledger:
-            self._by_blob = {result.blob: result for result in ledger.results(self._namespace).values()}
+            self._by_blob = {result.blob: result for result in ledger.results(planned.plan.namespace).values()}
 
     # -- here --------------------------------------------------------------------------------------------------
 
     def from_here(self, one: _Wanted) -> bool:
         """Whether its bytes are in the store under another request, or stand in the output folder."""
         for entry in one.entries:
-            if entry.sha256 in self._by_blob and self._linked(one, entry):
+            if entry.sha256 in self._by_blob and self._records.link(
+                one.planned.key, self._by_blob[entry.sha256].fingerprint
+            ):
                 self.filled.found += 1
                 return True
             if self._from_tree(one, entry):
                 self.filled.found += 1
                 return True
         return False
-
-    def _linked(self, one: _Wanted, entry: Locked) -> bool:
-        """Let a result of the store be that of this request too, as the file says (somebody kept it, elsewhere)."""
-        with self._store.ledger.writing() as ledger:
-            return self._link(ledger, one, self._by_blob[entry.sha256].fingerprint)
-
-    def _link(self, ledger: SqliteTransaction, one: _Wanted, fingerprint: str) -> bool:
-        if ledger.standing(self._namespace, one.key) is not None:
-            return False
-        at = self._workspace.clock.now()
-        return ledger.keep(self._namespace, one.key, fingerprint, at, by=who(), **_WHY) is not None
 
     def _from_tree(self, one: _Wanted, entry: Locked) -> bool:
         path = self._project.folder / self._project.output_dir / one.planned.job.output
@@ -219,7 +208,7 @@ class _Filling:
             raise StoreFault(f"{path.name} cannot be copied into the store: {error.strerror or error}") from error
         finally:
             temporary.unlink(missing_ok=True)
-        return not self._recorded(one, entry, _done(entry, size, None))
+        return not self._records.done(one.planned, entry, size, None)
 
     # -- there -------------------------------------------------------------------------------------------------
 
@@ -287,7 +276,7 @@ class _Filling:
 
     async def _adopt(self, one: _Wanted, entry: Locked, why: str) -> str:
         """It is paid, so the run goes on with it, whatever hindered us; returns why not."""
-        refused = await asyncio.to_thread(self._recorded, one, entry, {"state": State.ACCEPTED})
+        refused = await asyncio.to_thread(self._records.running, one.planned, entry)
         if not refused:
             self.filled.adopted += 1
             self._say(f"note: {one.planned.job.id}: {why}; {entry.generation_id} is paid, so the run goes on with it")
@@ -303,8 +292,7 @@ class _Filling:
                 if fetched.sha256 != entry.sha256:
                     return f"the provider's copy differs from the locked one ({fetched.sha256[:12]}…)"
                 await asyncio.to_thread(blobs.adopt, temporary, fetched.sha256)
-                facts = _done(entry, fetched.size, answer.credits)
-                why = await asyncio.to_thread(self._recorded, one, entry, facts)
+                why = await asyncio.to_thread(self._records.done, one.planned, entry, fetched.size, answer.credits)
                 self.filled.fetched += not why
             except FetchFailed as error:
                 why = f"it cannot be downloaded now: {error}"
@@ -320,58 +308,9 @@ class _Filling:
             await self._workspace.clock.sleep(min(pause, self._workspace.settings.poll_seconds))
         return why
 
-    # -- the ledger --------------------------------------------------------------------------------------------
-
-    def _recorded(self, one: _Wanted, entry: Locked, facts: Mapping[str, object]) -> str:
-        """Make the locked generation the job's result; returns why not."""
-        now = self._workspace.clock.now()
-        with self._store.ledger.writing() as ledger:
-            known = ledger.by_generation(self._namespace, entry.generation_id) if entry.generation_id else None
-            if known is not None:
-                return self._of_known(ledger, one, entry, known)
-            found = self._attempt(one, entry, now, facts)
-            claim = ledger.adopt(found, now, by=who(), **_WHY)
-        return "" if claim.attempt.id == found.id else "another attempt for it is open (`kling-render pull`)"
-
-    def _of_known(self, ledger: SqliteTransaction, one: _Wanted, entry: Locked, known: Attempt) -> str:
-        """A generation that the store knows already may be this job's too, if its bytes are the locked ones."""
-        if known.is_unattached and known.is_paid and ledger.standing(self._namespace, one.key) is None:
-            wanted = wanted_attempt(one.planned, self._project, self._namespace)
-            ledger.give(known.id, wanted, self._workspace.clock.now(), by=who(), **_WHY)
-            return ""
-        if known.blob == entry.sha256 and self._link(ledger, one, known.fingerprint):
-            return ""
-        return f"it is the result of {known.job} in this store"
-
-    def _attempt(self, one: _Wanted, entry: Locked, now: float, facts: Mapping[str, object]) -> Attempt:
-        """Paid before, by somebody: when is not known, but this is no spending of today."""
-        wanted = wanted_attempt(one.planned, self._project, self._namespace)
-        paid = None if entry.usd is None else credits_of(Decimal(entry.usd))
-        before = now - _DAY_S - 1.0
-        made = replace(
-            wanted,
-            id=ulid(now, random.SystemRandom()),
-            hold=wanted.hold if paid is None else paid,
-            generation_id=entry.generation_id,
-            reserved_at=before,
-            intent_at=before,
-            accepted_at=before,
-            ended_at=now,
-        )
-        if facts["state"] is State.ACCEPTED:  # its age counts from now: it is not late
-            made = replace(made, accepted_at=now, ended_at=None)
-        return replace(made, **facts)  # type: ignore[arg-type]
-
     def _fail(self, wanted: list[_Wanted], why: str) -> None:
         for one in wanted:
             self.filled.failures[one.key] = why
-
-
-def _done(entry: Locked, size: int, credits_: int | None) -> dict[str, object]:
-    """Facts of a result whose bytes are safe: the plan puts them in their place."""
-    told = None if entry.usd is None else credits_of(Decimal(entry.usd))
-    charge = told if credits_ is None else credits_
-    return {"state": State.DONE, "blob": entry.sha256, "size": size, "charge": charge}
 
 
 async def _polled(account: Account, generation_id: str) -> PollAnswer:
