@@ -16,8 +16,9 @@ def without_lock_file(studio: Studio) -> None:
 
 
 def lose_everything(studio: Studio) -> None:
-    """The store and the output tree are gone."""
+    """The store, the output tree and the lock file are gone."""
     shutil.rmtree(studio.store)
+    (studio.project / "shotlist.lock.json").unlink(missing_ok=True)
     shutil.rmtree(studio.project / "renders", ignore_errors=True)
 
 
