@@ -89,9 +89,12 @@ def find(store: Store, namespace: str, name: str, *, folder: str | None) -> Atte
 
 
 def _of_job(attempts: Iterable[Attempt], name: str, folder: str | None) -> list[Attempt]:
-    """Attempts of that job; else of the jobs that begin so, those to be decided first."""
+    """Attempts of that job; else of the jobs that begin so, those to be decided first.
+
+    A beginning ends where a part of the id ends, as everywhere: `sc1` must never be an answer for `sc10`.
+    """
     exact = [a for a in attempts if a.job == name]
-    begun = exact or [a for a in attempts if a.job.startswith(name)] or [a for a in attempts if a.id.startswith(name)]
+    begun = exact or [a for a in attempts if a.job.startswith(name.rstrip("/") + "/")]
     if not exact:
         begun = [a for a in begun if a.state in ANSWERABLE] or begun
     here = [a for a in begun if a.folder == folder]

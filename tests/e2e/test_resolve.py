@@ -151,6 +151,8 @@ def test_a_job_given_up_is_not_sent_again_and_listed_until_acknowledged(asked: S
     assert asked.run("resolve", FOX, "--abandon", "--note", "cut from the film").code == 0
     asked.sandbox.faults()
     assert asked.render().code == 3
+    pulled = asked.run("pull")
+    assert (pulled.code, "1 blocked" in pulled.out, "nothing to pull" in pulled.out) == (3, True, False), pulled.text
     assert len(asked.book()["submits"]) == 1
     listed = asked.run("status", "--json").json
     assert [q["state"] for q in listed["questions"]] == ["abandoned"]
@@ -167,6 +169,8 @@ def test_a_name_that_means_nothing_is_answered_with_the_nearest(asked: Studio) -
     """Exit 2: unknown, settled, or two answers at once."""
     unknown = asked.run("resolve", "sc010/fix/wave/t01")
     assert (unknown.code, f"did you mean '{FOX}'" in unknown.err) == (2, True), unknown.text
+    for part in ("", "sc01", "sc010/fo", "/", "0"):  # an answer must not reach a job whose name only looks alike
+        assert asked.run("resolve", part, "--abandon").code == 2
     assert asked.run("resolve", FOX, "--wait", "--abandon").code == 2
     assert asked.run("resolve", "--abandon").code == 2
     listed = asked.run("resolve", "--json")
