@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 from kling_render.cli.answering import after_run
 from kling_render.cli.driving import Several, display, drive, heed_signals
 from kling_render.cli.invocation import Invocation, global_options
+from kling_render.cli.job_words import TROUBLE
 from kling_render.cli.lost_text import lost_document, lost_text
 from kling_render.cli.summary import completed, run_document, run_text
 from kling_render.config import Settings
@@ -204,8 +205,9 @@ def _end(
         return exit_code
     if brought is not None:
         click.echo(lost_text(brought), nl=False)
-    if report.jobs:
-        click.echo(run_text(report, None), nl=False)
+    jobs = {name: job for name, job in whole.jobs.items() if name in report.jobs or job.state in TROUBLE}
+    if jobs:
+        click.echo(run_text(replace(report, jobs=jobs), None), nl=False)
     elif brought is None or not brought.found.adopted:
         click.echo("nothing to pull: no job runs, and every stored result is in its place")
     left = sum(planned.action is Action.RENDER for planned in plan.jobs) if plan else 0
