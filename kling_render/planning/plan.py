@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -149,17 +148,17 @@ def repriced(plan: Plan, facts: Facts) -> Plan:
 def totals(jobs: Iterable[PlannedJob]) -> Totals:
     """Counts and money of these jobs; a shared result is paid once, so only `render` counts."""
     planned = tuple(jobs)
-    count = Counter(job.action for job in planned)
-    free = {Action.UP_TO_DATE, Action.RESTORE, Action.ADOPT}
+    actions = [job.action for job in planned]
+    free = (Action.UP_TO_DATE, Action.RESTORE, Action.ADOPT)  # a set would hash every action, in plain Python
     return Totals(
         jobs=len(planned),
-        render=count[Action.RENDER],
-        up_to_date=count[Action.UP_TO_DATE],
-        restore=count[Action.RESTORE],
-        resume=count[Action.RESUME],
-        adopt=count[Action.ADOPT],
-        blocked=count[Action.BLOCKED],
-        pinned=count[Action.PINNED],
+        render=actions.count(Action.RENDER),
+        up_to_date=actions.count(Action.UP_TO_DATE),
+        restore=actions.count(Action.RESTORE),
+        resume=actions.count(Action.RESUME),
+        adopt=actions.count(Action.ADOPT),
+        blocked=actions.count(Action.BLOCKED),
+        pinned=actions.count(Action.PINNED),
         estimate_usd=total_usd(job.estimate_usd for job in planned if job.action is Action.RENDER),
         up_to_usd=total_usd(job.up_to_usd for job in planned if job.action is Action.RENDER),
         saved_usd=total_usd(job.estimate_usd for job in planned if job.action in free),
@@ -189,6 +188,8 @@ def _finals(drafts: Iterable[_Draft], facts: Facts) -> dict[str, str]:
     """Job id → SHA-256 its cell's final should hold: the picked take, else the lowest finished one."""
     cells: dict[str, list[_Draft]] = {}
     finals: dict[str, str] = {}
+    if not facts.results and not facts.picked:
+        return finals
     for draft in drafts:
         cells.setdefault(draft.job.cell, []).append(draft)
     for cell, members in cells.items():

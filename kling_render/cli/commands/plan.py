@@ -18,6 +18,7 @@ from kling_render.planning.pilot import pilot
 from kling_render.planning.records import Plan
 from kling_render.planning.saved import document, save
 from kling_render.planning.text import jobs_word, plan_text, usd_text
+from kling_render.shotlist.nodes import without_gc
 from kling_render.workspace.applying import write
 from kling_render.workspace.locking import mend_lock
 
@@ -59,6 +60,7 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
     return EXIT_WORK if given["exit_code"] and rendered else 0
 
 
+@without_gc()  # nearly everything that is made lives to the end
 def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any]) -> int:
     """Plan against the store; returns how many jobs would be rendered."""
     if given["style"] == "markdown":
