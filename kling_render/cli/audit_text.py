@@ -34,6 +34,10 @@ WORDS: Mapping[Kind, tuple[str, str]] = MappingProxyType(
             "charged, and not ours",
             "another tool, key or person used the account; `kling-render adopt JOB ID` takes one for a job",
         ),
+        Kind.UNTOLD: (
+            "charged, and unknown to this store",
+            "the account's request log tells whose they are; run `kling-render audit` when it can be read",
+        ),
         Kind.NOT_BOOKED: ("reported as charged, and not booked", "the provider's ledger may lag; look again later"),
         Kind.NOT_FETCHED: ("charged, and not yet brought home", "`kling-render pull` brings them home, free"),
         Kind.LATE: ("reported, and not booked yet", "booking may lag a little; nothing to do"),

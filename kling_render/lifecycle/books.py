@@ -47,6 +47,8 @@ class Kind(StrEnum):
     LOST = "lost"
     #: Booked for a request that is not ours: another tool, another key or another person.
     UNEXPLAINED = "unexplained"
+    #: Booked for a request that the store does not know, while the log that could tell whose it is cannot be read.
+    UNTOLD = "untold"
 
 
 #: What makes the books differ, most urgent first.
@@ -57,6 +59,7 @@ DIFFERS = (
     Kind.LOST,
     Kind.DOUBT,
     Kind.UNEXPLAINED,
+    Kind.UNTOLD,
     Kind.NOT_BOOKED,
     Kind.NOT_FETCHED,
 )
@@ -150,7 +153,7 @@ def own_books(attempts: Iterable[Attempt], since: float) -> list[Line]:
 def compare(
     attempts: Sequence[Attempt],
     bookings: Iterable[Booking],
-    log: Iterable[LogRow],
+    log: Iterable[LogRow] | None,
     *,
     account: str,
     since: float,
@@ -163,7 +166,7 @@ def compare(
     Args:
         attempts: everything the store holds in the namespace.
         bookings: the account's charges from `since` on.
-        log: rows of the account's request log, to tell whose an unknown charge is.
+        log: rows of the account's request log, to tell whose an unknown charge is; None: it cannot be read.
         account: of the key that asked; what another key paid is only compared where this account booked it.
         since: the window's beginning, seconds since the epoch.
         now: its end.
@@ -179,7 +182,7 @@ def compare(
         if mine or (attempt.generation_id and attempt.account == account and _accepted(attempt) >= since):
             kind = _kind(attempt, mine, now - lag_s, acknowledged)
             lines.append(_known(attempt, mine, kind))
-    names = {row.inference_id: row.client_request_id for row in log}
+    names = None if log is None else {row.inference_id: row.client_request_id for row in log}
     doubts = {attempt.client_request_id: attempt for attempt in attempts if attempt.client_request_id}
     lines += _unknown(booked, names, doubts)
     return sorted(lines, key=lambda line: line.at)
@@ -238,14 +241,14 @@ def _unbooked(attempt: Attempt, settled: float) -> Kind:
 
 def _unknown(
     booked: Mapping[str | None, Sequence[Booking]],
-    names: Mapping[str, str | None],
+    names: Mapping[str, str | None] | None,
     doubts: Mapping[str, Attempt],
 ) -> Iterator[Line]:
     """Charges for what the store holds no id of. Without an id each charge is a line of its own."""
     for reference, bookings in booked.items():
-        name = names.get(reference) if reference is not None else None
+        name = names.get(reference) if names is not None and reference is not None else None
         attempt = doubts.get(name) if name is not None else None
-        kind = Kind.UNEXPLAINED
+        kind = Kind.UNTOLD if names is None and reference is not None else Kind.UNEXPLAINED
         if fingerprint_prefix(name) is not None:
             kind = Kind.LOST if attempt is None or attempt.generation_id is not None else Kind.DOUBT
         for part in [tuple(bookings)] if reference is not None else [(booking,) for booking in bookings]:

@@ -117,12 +117,12 @@ async def full_audit(store: Store, settings: Settings, clock: Clock, *, days: in
     )
 
 
-async def _log(account: Account, window: Window, say: Say) -> list[LogRow]:
+async def _log(account: Account, window: Window, say: Say) -> list[LogRow] | None:
     try:
         return await account.log(window)
     except DecisionNeeded as error:
         say(f"note: {error.message}; whose the unknown charges are cannot be told now")
-        return []
+        return None
 
 
 def _own(store: Store, namespace: str) -> _Own:

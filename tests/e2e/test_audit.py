@@ -52,6 +52,13 @@ def test_what_differs_is_named_line_by_line(studio: Studio) -> None:
     assert "charged, and not ours (1)" in ended.out
     assert stranger in ended.out
     shutil.rmtree(studio.store)
+    studio.sandbox.faults("log:status,status=503")
+    untold = studio.run("audit", "--json")
+    assert untold.code == 4
+    assert [one["kind"] for one in untold.json["generations"]] == ["untold"] * 3
+    valid(untold.json, "audit")
+    assert "not ours" not in studio.run("audit").text
+    studio.sandbox.faults()
     lost = studio.run("audit", "--json")
     assert lost.code == 4
     assert sorted(one["kind"] for one in lost.json["generations"]) == ["lost", "lost", "unexplained"]

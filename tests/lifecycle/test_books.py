@@ -141,3 +141,9 @@ def test_the_stores_own_books_differ_from_nothing() -> None:
     )
     assert [line.kind for line in lines] == [Kind.EQUAL, Kind.RUNNING, Kind.FREE]
     assert [line.booked for line in lines] == [None, None, None]
+
+
+def test_whose_a_charge_is_is_not_guessed_while_the_log_cannot_be_read() -> None:
+    """Only the log names the requests of others; a charge without an id nobody could name anyway."""
+    lines = audit([], [booking(reference_id=name) for name in ("gen9", None)], log=None)
+    assert [line.kind for line in lines] == [Kind.UNTOLD, Kind.UNEXPLAINED]
