@@ -272,6 +272,9 @@ class Run:
         self.report.left_running = [
             a for a in found if a.state in running and (a.owner == self._world.owner or a.id in self._bringer.left)
         ]
+        for attempt in self.report.left_running:
+            if attempt.state is not State.INTENT:
+                self._tracker.left(self._work(attempt).targets)
 
 
 class _ClosesGate:

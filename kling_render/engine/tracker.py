@@ -110,6 +110,12 @@ class Tracker:
         """A doubt is none any more."""
         self.report.doubts.pop(attempt.id, None)
 
+    def left(self, targets: Iterable[Target]) -> None:
+        """Jobs that were accepted while the run was leaving: nobody was left to say so."""
+        jobs = self.report.jobs
+        late = [t for t in targets if t.job in jobs and jobs[t.job].state is JobState.SUBMITTING]
+        self.moved(late, JobState.RUNNING, "left running")
+
     def planned(self, works: Iterable[Work]) -> None:
         """Every job of the run, before anything happens."""
         for work in works:

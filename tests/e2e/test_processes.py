@@ -20,6 +20,7 @@ def test_whenever_it_is_killed_nothing_is_paid_twice_and_everything_is_finished(
 def test_ctrl_c_leaves_in_order_and_pull_finishes(studio: Studio) -> None:
     """Exit 130, running jobs with their ids, and a free way to their results."""
     studio.sandbox.config(generation_seconds=3)
+    studio.sandbox.faults("submit:delay,seconds=0.5,nth=2")
     process = studio.start("render", *PAY)
     wait_until(lambda: studio.accepted() == 2)
     interrupt(process)
@@ -28,6 +29,7 @@ def test_ctrl_c_leaves_in_order_and_pull_finishes(studio: Studio) -> None:
     for generation in studio.book()["generations"]:
         assert generation["id"] in ended.out
     assert "kling-render pull" in ended.out
+    assert "tiny: 2 running\n" in ended.out  # even if the answer came only after Ctrl-C
     studio.sandbox.advance(5)
     pulled = studio.run("pull")
     assert (pulled.code, len(studio.videos()), studio.accepted()) == (0, 4, 2), pulled.text
