@@ -17,9 +17,9 @@ NOWHERE = "http://127.0.0.1:9"
 MODEL = "klingai/video-v2-6-pro-motion-control"
 
 
-def lines(studio: Studio, *words: str, **extra: str) -> list[str]:
-    """The lines of a plan."""
-    ended = studio.run("plan", *words, **extra)
+def lines(studio: Studio, *words: str, url: str = "") -> list[str]:
+    """The lines of a plan, of another catalogue if there is a URL."""
+    ended = studio.run("plan", *words, AIMLAPI_BASE_URL=url or studio.sandbox.url)
     assert ended.code == 0, ended.text
     return ended.out.splitlines()
 
@@ -47,7 +47,7 @@ def test_without_any_answer_the_price_is_unknown_and_the_plan_says_why(studio: S
     assert said(offline, "note") == [
         f"note: price of {MODEL} unknown: it was never looked up, and --offline says not to"
     ]
-    (note,) = said(lines(studio, AIMLAPI_BASE_URL=NOWHERE), "note")
+    (note,) = said(lines(studio, url=NOWHERE), "note")
     assert f"{NOWHERE} does not tell" in note
     studio.sandbox.config(price_kind="variable")
     document = studio.run("plan", "--json").json
