@@ -244,7 +244,7 @@ def big() -> Plan:
     return plan_of(jobs, attempts={jobs[0].id: State.ACCEPTED}, blocked=evil, stale=stale)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 def test_the_plan_fits_the_terminal_and_says_what_the_plain_lines_say(width: int) -> None:
     """Tables and bars add no fact and lose none: the same counts, money and causes, within the width."""
     plan = big()

@@ -12,13 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kling_render.models import DEFAULT_MODEL
+from kling_render.planning.manifest import InputIdentity, manifest
 from kling_render.planning.prices import (
     Price,
+    Unquoted,
+    entry_of,
     estimate,
     free_price,
+    parameters_of,
     price_from_catalogue,
     price_key,
     priced_parameters,
+    quote,
     total_usd,
     up_to,
 )
@@ -147,6 +152,37 @@ UNKNOWN = {
 def test_what_is_not_quoted_is_unknown(pricing: Any) -> None:
     """Never a guess, and never an exception over a strange answer."""
     assert read(pricing, {"mode": "std"}) is None
+
+
+@pytest.mark.parametrize(
+    ("pricing", "why"),
+    [
+        (None, "gives no price"),
+        ({"kind": "variable"}, "variable: it is known only afterwards"),
+        (fixed(unit(), currency="EUR"), "in EUR, not in USD"),
+        (fixed(unit(measure="input")), "per second of input, not per second of output"),
+        (fixed(unit(), unit(name="token")), "per token of output"),
+        (variants(({"mode": "max"}, 1)), "no price for these parameters"),
+        (variants(({}, 1), ({"mode": "std"}, 2)), "several prices for these parameters"),
+        (fixed(unit(price="cheap")), "cannot be read"),
+        ({"kind": "auction" * 100}, "a way this version does not know (auctionauction"),
+    ],
+)
+def test_the_reason_why_there_is_no_price_is_told(pricing: Any, why: str) -> None:
+    """The user sees what the catalogue says instead of a figure."""
+    found = quote(entry_of(catalogue(pricing), DEFAULT_MODEL), DEFAULT_MODEL, {"mode": "std"}, as_of="")
+    assert isinstance(found, Unquoted)
+    assert why in found.why
+    assert len(found.why) < 150
+    assert quote(None, DEFAULT_MODEL, {}, as_of="") == Unquoted("the catalogue does not list it")
+
+
+def test_a_manifest_is_priced_like_its_request() -> None:
+    """An old render is held against the price of its own parameters."""
+    for params in ((), (("mode", "pro"),)):
+        made = request(model=V3, params=params, orientation="video", keep_audio=False)
+        written = manifest(made, InputIdentity("a" * 64), InputIdentity("b" * 64))
+        assert parameters_of(written.entries) == priced_parameters(made)
 
 
 @pytest.mark.parametrize("answer", [{}, {"data": None}, {"data": [None, 3, {"id": "x"}]}, {"data": "no"}])
