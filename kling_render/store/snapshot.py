@@ -20,8 +20,16 @@ def snapshot(store: Store) -> Iterator[SqliteLedger]:
     Raises:
         StoreFault: it cannot be read, or there is no room for a copy.
     """
-    with _place(store) as path:
-        store.ledger.back_up(path)
+    with contextlib.ExitStack() as places:
+        path = places.enter_context(_place(store))
+        try:
+            store.ledger.back_up(path)
+        except StoreFault as fault:
+            if fault.code != "store-full":
+                raise
+            places.close()  # what makes room must work on a full disk
+            path = places.enter_context(_place_elsewhere())
+            store.ledger.back_up(path)
         copy = connect(path)
         try:
             yield copy
@@ -52,24 +60,27 @@ def registered(store: Store, token: str) -> Iterator[bool]:
 @contextlib.contextmanager
 def _place(store: Store) -> Iterator[Path]:
     """A file name in the store; outside of it where the store cannot be written."""
-    path, elsewhere = store.blobs.temporary(), None
+    path = store.blobs.temporary()
     try:
         path.touch(mode=0o600)
     except OSError:
-        elsewhere = _elsewhere()
-        path = elsewhere / "ledger.sqlite3"
+        with _place_elsewhere() as path:
+            yield path
+        return
     try:
         yield path
     finally:
-        if elsewhere is not None:
-            shutil.rmtree(elsewhere, ignore_errors=True)
-        else:
-            for suffix in ("", "-journal"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        for suffix in ("", "-journal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _elsewhere() -> Path:
+@contextlib.contextmanager
+def _place_elsewhere() -> Iterator[Path]:
     try:
-        return Path(tempfile.mkdtemp(prefix="kling-render-"))
+        folder = Path(tempfile.mkdtemp(prefix="kling-render-"))
     except OSError as fault:
         raise StoreFault("there is no room for a copy of the ledger", code="store-full") from fault
+    try:
+        yield folder / "ledger.sqlite3"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
