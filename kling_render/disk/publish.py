@@ -139,7 +139,7 @@ def copy_into(target: int, source: int, *, fs: FileSystem = REAL) -> CopyKind:
         return "reflink"
     size = os.fstat(source).st_size
     done = 0
-    while (count := fs.copy_range(target, source, _CHUNK << 6)) is not None and count > 0:
+    while done < size and (count := fs.copy_range(target, source, _CHUNK << 6)):
         done += count
     if done < size:
         done += _copy_by_hand(target, source, fs)

@@ -157,6 +157,10 @@ class OutputTree:
     ) -> Folder:
         """Open one more component; make it, or move a file that stands there away."""
         name = walked.name
+        with contextlib.suppress(OSError):  # most often it is there; a link is never followed here
+            child = self.fs.open_child(folder, name)
+            stack.callback(self.fs.close_folder, child)
+            return child
         standing = self.fs.lstat(folder, name)
         if standing is not None and stat.S_ISLNK(standing.st_mode):
             return self._inside(stack, walked)
