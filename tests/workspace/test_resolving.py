@@ -179,8 +179,10 @@ class TestNames:
         """The only one that waits is meant, whatever else begins so."""
         old = walk(store, 1, *IN_DOUBT)
         walk(store, 2, *READY, Event.LOSE, job="sc020/fox/wave/t01")
-        for name in (old.job, "sc010", "sc010/f", old.id, old.id.lower()):
+        for name in (old.job, "sc010", "sc010/fox", old.id, old.id.lower()):
             assert find(store, NAMESPACE, name, folder=None).id == old.id
+        with pytest.raises(UsageError):
+            find(store, NAMESPACE, "sc010/f", folder=None)  # a part of a name may be a slip
 
     def test_a_name_that_means_several_lists_them(self, store: Store) -> None:
         """Jobs by their ids, attempts of one job by theirs; the project at hand comes first."""
