@@ -39,6 +39,7 @@ def main() -> None:
             f"plain httpx loop, {n} at once": partial(loop, folder, given.jobs, n, given.poll, sandbox)
             for n in given.at_once
         }
+        render(folder, 10, 1, given.poll, sandbox)  # the local API makes its film once: nobody else waits for that
         costs = interleaved(peers, given.rounds)
     each = 1000 / given.jobs
     table("CPU time per job", "ms", {name: [c.cpu_s * each for c in found] for name, found in costs.items()})
