@@ -50,7 +50,10 @@ def test_it_is_found_in_the_arguments_of_a_process() -> None:
     watch = ArgumentWatch()
     watch.look()
     assert not watch.seen
-    with subprocess.Popen([sys.executable, "-c", "input()", CANARY], stdin=subprocess.PIPE) as process:
+    words = [sys.executable, "-c", "print(flush=True); input()", CANARY]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it runs
         watch.look()
         process.communicate(b"\n")
     assert watch.seen
