@@ -115,6 +115,10 @@ class LedgerTransaction(Protocol):
         """
         ...
 
+    def keep(self, namespace: str, fingerprint: str, old_fingerprint: str, at: float) -> Result | None:
+        """Let the result of `old_fingerprint` be that of `fingerprint` too; None when there is none."""
+        ...
+
     def known_generations(self, namespace: str) -> Mapping[str, str]:
         """Generation id → attempt id, of everything the store holds."""
         ...

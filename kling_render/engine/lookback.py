@@ -7,7 +7,7 @@ fingerprint it paid for. What carries a wanted one is adopted, so it is polled a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from kling_render.engine.account_log import read_log, remember, was_shown
 from kling_render.engine.attempts import new_attempt
@@ -17,13 +17,30 @@ from kling_render.engine.world import World
 from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.identity import fingerprint_prefix
 from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S, LogRead, covered_until
-from kling_render.lifecycle.records import Attempt, Reserved
+from kling_render.lifecycle.records import Attempt, Reserved, Result
 from kling_render.lifecycle.states import State
 from kling_render.ports import LedgerTransaction
 
 
-async def adopt_paid(world: World, options: Options, works: Sequence[Work], tracker: Tracker) -> list[Attempt]:
-    """Adopt what the log lists for these works; returns the attempts, accepted and ours.
+@dataclass(frozen=True, slots=True)
+class PaidBefore:
+    """What the log says was paid for already."""
+
+    #: Adopted now: accepted and ours.
+    adopted: Sequence[Attempt] = ()
+    #: By key: results that the store holds under another fingerprint (an edit was declared cosmetic elsewhere).
+    results: Mapping[str, Result] = field(default_factory=dict)
+    #: By key: attempts of another fingerprint that hold the generation and have no result yet.
+    held: Mapping[str, Attempt] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> set[str]:
+        """Everything that must not be paid for again."""
+        return {attempt.fingerprint for attempt in self.adopted} | self.results.keys() | self.held.keys()
+
+
+async def adopt_paid(world: World, options: Options, works: Sequence[Work], tracker: Tracker) -> PaidBefore:
+    """Adopt what the log lists for these works.
 
     Only the part of the log that was not read before is read.
 
@@ -32,16 +49,16 @@ async def adopt_paid(world: World, options: Options, works: Sequence[Work], trac
     """
     wanted = {work.key[:32]: work for work in works}
     if not wanted:
-        return []
+        return PaidBefore()
     rows, read = await _unread(world, options, wanted)
     tracker.note(f"read the account's request log: {len(rows)} {'request' if len(rows) == 1 else 'requests'}")
     found = _paid(rows, wanted)
     now = world.now()
     new = [_attempt(world, row, wanted[prefix]) for prefix, row in found.items()]
-    adopted = await world.ledger.write(lambda ledger: _adopt(ledger, new, read, rows, now))
-    if adopted:
-        tracker.note(f"found in the account's log: {len(adopted)} of the wanted results were paid for before")
-    return adopted
+    paid = await world.ledger.write(lambda ledger: _adopt(ledger, new, read, rows, now))
+    if paid.keys:
+        tracker.note(f"found in the account's log: {len(paid.keys)} of the wanted results were paid for before")
+    return paid
 
 
 async def _unread(world: World, options: Options, wanted: Iterable[str]) -> tuple[list[LogRow], LogRead]:
@@ -89,14 +106,24 @@ def _adopt(
     read: LogRead,
     rows: Sequence[LogRow],
     now: float,
-) -> list[Attempt]:
+) -> PaidBefore:
     remember(ledger, read, rows)
     known = ledger.known_generations(read.namespace)
-    adopted = []
+    adopted: list[Attempt] = []
+    results: dict[str, Result] = {}
+    held: dict[str, Attempt] = {}
     for attempt in new:
-        if attempt.generation_id in known:
-            continue  # the store knows how that one ended
-        claim = ledger.adopt(attempt, now)
-        if isinstance(claim, Reserved):
-            adopted.append(claim.attempt)
-    return adopted
+        holder = ledger.attempt(known.get(attempt.generation_id or "", ""))
+        if holder is None:
+            claim = ledger.adopt(attempt, now)
+            if isinstance(claim, Reserved):
+                adopted.append(claim.attempt)
+        elif holder.fingerprint != attempt.fingerprint and not holder.is_unattached:
+            # Paid for this very request, and known here as another's: a lock file may bring it so.
+            result = ledger.keep(read.namespace, attempt.fingerprint, holder.fingerprint, now)
+            if result is not None:
+                results[attempt.fingerprint] = result
+            else:
+                held[attempt.fingerprint] = holder
+        # else: the store knows how that one ended
+    return PaidBefore(adopted, results, held)

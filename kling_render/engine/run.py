@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -141,18 +142,22 @@ class Run:
         if self._world.provider is None or self._gate.closed or not works:
             return set()
         try:
-            adopted = await adopt_paid(self._world, self._options, works, self._tracker)
+            paid = await adopt_paid(self._world, self._options, works, self._tracker)
         except LogRefused as error:
             self._tracker.stop(Stop.ACCOUNT, str(error))
             return set()
         except LogUnavailable as error:
             self._unread(error)
             return set()
-        for attempt in adopted:
+        for attempt in paid.adopted:
             self._resume(attempt)
-        found = {attempt.fingerprint for attempt in adopted}
-        await check_balance(self._world, [work for work in works if work.key not in found], self._tracker)
-        return found
+        for key, result in paid.results.items():
+            self._tasks.start(self._bringer.restore(replace(self._works[key], result=result)))
+        for key, holder in paid.held.items():
+            text = f"the account paid for it as {holder.generation_id}, which {holder.job} holds (state {holder.state})"
+            self._tracker.doubtful(self._works[key].targets, holder, text, None)
+        await check_balance(self._world, [work for work in works if work.key not in paid.keys], self._tracker)
+        return paid.keys
 
     def _unread(self, error: LogUnavailable) -> None:
         """Nobody knows what was paid for elsewhere: without the user's word nothing new is paid."""

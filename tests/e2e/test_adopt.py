@@ -13,7 +13,7 @@ FOX, CAT = "sc010/fox/wave/t01", "sc010/cat/wave/t01"
 def test_a_generation_of_the_account_becomes_a_jobs_result(studio: Studio) -> None:
     """It is asked for, fetched and published; a second time is no harm; another job cannot have it too."""
     generation = someone_else_renders(studio)
-    ended = studio.run("adopt", FOX, generation, "--note", "it was mine", "--json")
+    ended = studio.run("adopt", "--note", "it was mine", "--json", "--", FOX, generation)
     assert ended.code == 0, ended.text
     valid(ended.json, "adopt")
     told = ended.json
@@ -25,12 +25,12 @@ def test_a_generation_of_the_account_becomes_a_jobs_result(studio: Studio) -> No
     )
     assert "@" in told["by"]
     assert len(studio.videos()) == 2
-    assert studio.run("adopt", FOX, generation).code == 0
-    other = studio.run("adopt", CAT, generation)
+    assert studio.run("adopt", "--", FOX, generation).code == 0
+    other = studio.run("adopt", "--", CAT, generation)
     assert (other.code, f"is the result of {FOX}" in other.err) == (2, True), other.text
     rendered = studio.render()
     assert (rendered.code, len(studio.book()["submits"])) == (0, 2), rendered.text
-    taken = studio.run("adopt", CAT, someone_else_renders(studio))
+    taken = studio.run("adopt", "--", CAT, someone_else_renders(studio))
     assert (taken.code, "has a result already" in taken.err) == (2, True), taken.text
 
 
@@ -43,10 +43,10 @@ def test_what_cannot_be_adopted_is_refused_with_a_reason(studio: Studio) -> None
     assert studio.run("adopt", FOX, "../no/such.mp4").code == 2
     studio.sandbox.faults("submit:lost,nth=1", "generation:log-late,seconds=500,nth=1", "generation:upstream,nth=2")
     assert studio.render("sc010/fox", KLING_RENDER_RETRIES="0").code == 4
-    failed = studio.run("adopt", CAT, someone_else_renders(studio))
+    failed = studio.run("adopt", "--", CAT, someone_else_renders(studio))
     assert (failed.code, "failed generations are not charged" in failed.err) == (2, True), failed.text
     studio.sandbox.faults()
-    doubtful = studio.run("adopt", FOX, someone_else_renders(studio))
+    doubtful = studio.run("adopt", "--", FOX, someone_else_renders(studio))
     assert (doubtful.code, f"resolve {FOX} --adopt" in doubtful.err) == (4, True), doubtful.text
     assert studio.videos() == {}
 

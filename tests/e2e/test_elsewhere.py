@@ -72,7 +72,7 @@ def test_stores_of_two_machines_merge_although_one_adopted_what_the_other_paid(s
     other = _another_machine(studio, tmp_path)
     assert other.render("sc010/fox").code == 0
     for machine in (studio, other):
-        assert machine.run("adopt", "sc020/fox", generation).code == 0
+        assert machine.run("adopt", "--", "sc020/fox", generation).code == 0
     assert studio.run("store", "export", "../all.tar").code == 0
     imported = other.run("store", "import", str(studio.folder / "all.tar"), "--json")
     assert (imported.code, imported.json["known"], imported.json["set_aside"]) == (0, 2, []), imported.text

@@ -11,6 +11,7 @@ from kling_render.engine.run import Run
 from kling_render.engine.work import JobState, Options, RunReport, Stop
 from kling_render.lifecycle.records import Cap
 from kling_render.lifecycle.states import State
+from kling_render.store.opening import Store
 from tests.engine.studio import FOLDER, Bench, work
 
 FOX, CAT, OWL = work("fox"), work("cat"), work("owl")
@@ -309,6 +310,26 @@ def test_what_was_paid_for_elsewhere_is_adopted_even_when_it_was_seen_long_ago(q
     there.run([CAT])
     assert len(here.api.submits) == 3
     assert CAT.targets[0].output in there.files
+
+
+@pytest.mark.parametrize("fetched", [True, False], ids=["fetched", "under way"])
+def test_a_generation_known_as_another_requests_is_not_paid_again(quick_path: Path, fetched: bool) -> None:
+    """A lock file brought the fox's generation as the kept result of an edit; going back to the fox costs nothing."""
+    there = Bench(quick_path / "there")
+    there.run([FOX])
+    (paid,) = there.attempts()
+    here = Bench(quick_path / "here", seed=50, clock=there.clock)
+    here.api = there.api
+    edited = replace(paid, fingerprint=CAT.key, state=State.ACCEPTED, blob=None, size=None, owner="")
+    edited = edited if fetched else replace(edited, folder="/elsewhere")
+    with Store.open(here.folder) as store, store.ledger.writing() as ledger:
+        ledger.adopt(edited, here.clock.now())
+    if fetched:
+        here.run([CAT])
+    report = _ended(here.run([FOX]))
+    assert len(here.api.submits) == 1
+    assert (FOX.targets[0].output in here.files) is fetched
+    assert report.jobs[FOX.targets[0].job].state is (JobState.RESTORED if fetched else JobState.NEEDS_USER)
 
 
 def test_a_stop_by_time_leaves_what_runs(bench: Bench) -> None:

@@ -244,8 +244,10 @@ class AimlApi:
     def _note_date(self, headers: httpx.Headers) -> None:
         server = _moment(headers.get("date", ""))
         if server is not None:
-            self._seen_at = self._now()
-            self._ahead = server - self._seen_at[0]
+            known, self._seen_at = self._seen_at is not None, self._now()
+            ahead = server - self._seen_at[0]
+            # Whole seconds, rounded down: of readings less than one apart the greatest is nearest to the truth.
+            self._ahead = max(self._ahead, ahead) if known and abs(self._ahead - ahead) <= 1.0 else ahead
 
 
 @lru_cache(16)
