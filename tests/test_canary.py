@@ -6,6 +6,8 @@ import base64
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,23 +27,30 @@ HIDDEN = {
 }
 
 
+@pytest.fixture
+def hiding() -> Iterator[Path]:
+    """A folder that is gone afterwards: what lies in it is no finding of the suite's own search."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("name", HIDDEN)
-def test_it_is_found_however_it_is_written(tmp_path: Path, name: str) -> None:
+def test_it_is_found_however_it_is_written(hiding: Path, name: str) -> None:
     """Raw and encoded, at any place of a file."""
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "file").write_bytes(HIDDEN[name])
-    assert main([str(tmp_path)]) == 1
+    (hiding / "deep").mkdir()
+    (hiding / "deep" / "file").write_bytes(HIDDEN[name])
+    assert main([str(hiding)]) == 1
 
 
-def test_it_is_found_in_names_and_not_where_it_is_not(tmp_path: Path) -> None:
+def test_it_is_found_in_names_and_not_where_it_is_not(hiding: Path) -> None:
     """A clean folder is clean; an empty one proves nothing."""
-    assert main([str(tmp_path)]) == 1
-    (tmp_path / "clean").write_text("sk-canary")
-    assert main([str(tmp_path)]) == 0
-    (tmp_path / CANARY.replace("/", "%2F")).touch()
-    assert list(search([tmp_path])) == []
-    (tmp_path / quote(CANARY, safe="")).touch()
-    assert len(list(search([tmp_path]))) == 1
+    assert main([str(hiding)]) == 1
+    (hiding / "clean").write_text("sk-canary")
+    assert main([str(hiding)]) == 0
+    (hiding / CANARY.replace("/", "%2F")).touch()
+    assert list(search([hiding])) == []
+    (hiding / quote(CANARY, safe="")).touch()
+    assert len(list(search([hiding]))) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
