@@ -44,9 +44,9 @@ def encoded(key: str = CANARY) -> dict[str, bytes]:
     return forms
 
 
-def sightings(data: bytes) -> list[str]:
-    """The names of the encodings in which the canary is in the data."""
-    return [name for name, form in encoded().items() if form in data]
+def sightings(data: bytes, key: str = CANARY) -> list[str]:
+    """The names of the encodings in which the key is in the data."""
+    return [name for name, form in encoded(key).items() if form in data]
 
 
 def search(folders: Iterable[Path]) -> Iterator[str]:
@@ -74,8 +74,9 @@ def _in_file(path: Path) -> list[str]:
 class ArgumentWatch:
     """Looks at the arguments of every process of this machine, again and again; Linux only."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = CANARY) -> None:
         self.seen: set[str] = set()
+        self._key = key
         self.looks = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -97,7 +98,7 @@ class ArgumentWatch:
         self.looks += 1
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if sightings(path.read_bytes()):
+                if sightings(path.read_bytes(), self._key):
                     self.seen.add(path.read_bytes().decode(errors="replace"))
 
 

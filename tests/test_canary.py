@@ -55,11 +55,12 @@ def test_it_is_found_in_names_and_not_where_it_is_not(hiding: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_it_is_found_in_the_arguments_of_a_process() -> None:
-    """While that process runs."""
-    watch = ArgumentWatch()
+    """While that process runs; with a key of its own, for the suite's watch would see the canary."""
+    key = CANARY[::2]
+    watch = ArgumentWatch(key)
     watch.look()
     assert not watch.seen
-    words = [sys.executable, "-c", "print(flush=True); input()", CANARY]
+    words = [sys.executable, "-c", "print(flush=True); input()", key]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()  # it runs
