@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -53,28 +54,53 @@ class DiskFiles:
         system; names with a leading dot are matched only by a pattern that says the dot; folders behind symlinks are
         entered only where the pattern names them.
         """
-        parts = [part for part in pattern.split("/") if part not in ("", ".")]
-        found = {path for path in _matches(folder, parts) if self.kind(path) == "file"}
+        found = {path for path in _matches(folder, _parts(pattern), _entries) if self.kind(path) == "file"}
         return sorted(found, key=lambda path: path.as_posix())
 
 
-def _matches(folder: Path, parts: list[str]) -> Iterator[Path]:
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Where a glob looked: a change there may change what it finds."""
+
+    #: Folders whose entries it went through, there or not.
+    folders: frozenset[Path]
+    #: Paths that match, whatever stands there: also links that lead nowhere, and names that are not there.
+    candidates: frozenset[Path]
+
+
+def searched(folder: Path, pattern: str) -> Searched:
+    """What `DiskFiles.glob` looks at for the same folder and pattern."""
+    folders: set[Path] = set()
+
+    def noting(path: Path) -> list[os.DirEntry[str]]:
+        folders.add(path)
+        return _entries(path)
+
+    candidates = frozenset(_matches(folder, _parts(pattern), noting))
+    return Searched(frozenset(folders), candidates)
+
+
+def _parts(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part not in ("", ".")]
+
+
+def _matches(folder: Path, parts: list[str], entries: Callable[[Path], list[os.DirEntry[str]]]) -> Iterator[Path]:
     if not parts:
         return
     head, rest = parts[0], parts[1:]
     if head == "**":
-        yield from _matches(folder, rest or ["*"])
-        for entry in _entries(folder):
+        yield from _matches(folder, rest or ["*"], entries)
+        for entry in entries(folder):
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _matches(Path(entry.path), parts)
+                yield from _matches(Path(entry.path), parts, entries)
         return
     if not any(sign in head for sign in "*?["):
         path = folder / head
-        yield from _matches(path, rest) if rest else iter([path])
+        yield from _matches(path, rest, entries) if rest else iter([path])
         return
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if fnmatchcase(entry.name, head) and (head.startswith(".") or not entry.name.startswith(".")):
-            yield from _matches(Path(entry.path), rest) if rest else iter([Path(entry.path)])
+            yield from _matches(Path(entry.path), rest, entries) if rest else iter([Path(entry.path)])
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

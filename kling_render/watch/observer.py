@@ -1,0 +1,142 @@
+"""The system's own announcements of changes, through watchdog."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from kling_render.watch.settle import What
+from kling_render.watch.stamps import identity
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
+    from watchdog.observers.api import BaseObserver, ObservedWatch
+
+CLOSES = sys.platform.startswith("linux")
+"""Whether a writer's close is announced."""
+
+Seen = Callable[[str, What, bool], None]
+"""Called in a thread with a real path, what was seen of it, and whether it is a folder."""
+
+_WHAT = {
+    "created": What.APPEARED,
+    "modified": What.WRITTEN,
+    "closed": What.CLOSED,
+    "deleted": What.GONE,
+    "attrib": What.CHANGED,
+}
+_LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE})
+
+
+class LimitReached(Exception):
+    """The system refuses more watches."""
+
+
+class NativeObserver:
+    """Watches folders, without or with what lies below them."""
+
+    def __init__(self, seen: Seen, lost: Callable[[], None]) -> None:
+        """`lost` is called in a thread when the system dropped announcements.
+
+        Raises:
+            LimitReached: the system has no watches left.
+        """
+        from watchdog.observers import Observer
+
+        self._log = _Log(lost)
+        self._handler = _handler(seen)
+        self._filter = _events()
+        self._armed: dict[str, tuple[ObservedWatch, bool, tuple[int, int] | None]] = {}
+        try:
+            self._observer: BaseObserver = Observer()
+            self._observer.start()
+        except OSError as fault:
+            self._log.close()
+            raise LimitReached(fault.strerror or str(fault)) from fault
+
+    def arm(self, wanted: Mapping[str, bool]) -> list[str]:
+        """Watch exactly these: folder → whether all that lies below too. Returns those that cannot be watched.
+
+        A folder that was replaced by another one since is watched anew. Only one thread at a time may call this.
+
+        Raises:
+            LimitReached: the system has no watches left; some folders are not watched.
+        """
+        for folder, (watch, deep, known) in list(self._armed.items()):
+            if wanted.get(folder) != deep or identity(folder) != known:
+                del self._armed[folder]
+                self._observer.unschedule(watch)
+        return [folder for folder, deep in wanted.items() if folder not in self._armed and not self._add(folder, deep)]
+
+    def _add(self, folder: str, deep: bool) -> bool:
+        known = identity(folder)
+        if known is None or not os.access(folder, os.R_OK):
+            return False
+        try:
+            watch = self._observer.schedule(self._handler, folder, recursive=deep, event_filter=self._filter)
+        except OSError as fault:
+            if fault.errno in _LIMITS:
+                raise LimitReached(fault.strerror or str(fault)) from fault
+            return False
+        self._armed[folder] = (watch, deep, known)
+        return True
+
+    def close(self) -> None:
+        """End all threads and give back all handles."""
+        self._observer.stop()
+        self._observer.join()
+        self._log.close()
+        self._armed.clear()
+
+
+def _events() -> list[type[FileSystemEvent]]:
+    """What is asked for. Without opened and closed-unwritten: our own reading of a tree would fill the queue."""
+    from watchdog import events
+
+    return [
+        events.FileCreatedEvent,
+        events.FileModifiedEvent,
+        events.FileAttribEvent,
+        events.FileClosedEvent,
+        events.FileMovedEvent,
+        events.FileDeletedEvent,
+        events.DirCreatedEvent,
+        events.DirMovedEvent,
+        events.DirDeletedEvent,
+    ]
+
+
+def _handler(seen: Seen) -> FileSystemEventHandler:
+    from watchdog.events import FileSystemEventHandler
+
+    class Handler(FileSystemEventHandler):
+        def dispatch(self, event: FileSystemEvent) -> None:
+            if event.event_type != "moved":
+                seen(os.fsdecode(event.src_path), _WHAT[event.event_type], event.is_directory)
+                return
+            if event.src_path:
+                seen(os.fsdecode(event.src_path), What.GONE, event.is_directory)
+            if event.dest_path:
+                seen(os.fsdecode(event.dest_path), What.RENAMED, event.is_directory)
+
+    return Handler()
+
+
+class _Log(logging.Handler):
+    """watchdog says only in its log that announcements were lost; and its log is nobody's on the terminal."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._lost = lost
+        logging.getLogger("watchdog").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lost()
+
+    def close(self) -> None:
+        logging.getLogger("watchdog").removeHandler(self)
+        super().close()
