@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -64,6 +64,8 @@ class Status:
     questions: Sequence[Question] = ()
     #: Paid generations of the account that no job is known for; see `Attempt.is_unattached`.
     unattached: Sequence[Attempt] = ()
+    #: Job → what a look at the whole of its result found.
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def status_document(status: Status) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def status_text(status: Status, *, verbose: bool = False) -> str:
         _money(status.money),
         _failures(by_state.get("failed", []), verbose=verbose),
         *(_named(state, by_state[state], status, verbose=verbose) for state in _NAMED if state in by_state),
+        _warnings(status, verbose=verbose),
         _questions(status, verbose=verbose),
         _unattached(status.unattached),
     ]
@@ -161,6 +164,14 @@ def _named(state: str, members: Sequence[PlannedJob], status: Status, *, verbose
         return one_line(why_text(planned))
 
     yield from _lines(members, say, verbose=verbose)
+
+
+def _warnings(status: Status, *, verbose: bool) -> Iterator[str]:
+    """Results that have something wrong with them; they stay results."""
+    warned = [planned for planned in status.plan.jobs if planned.job.id in status.warnings]
+    if warned:
+        yield f"to look at ({jobs_word(len(warned))}): something may be wrong with the film; nothing is paid again"
+        yield from _lines(warned, lambda p: one_line("; ".join(status.warnings[p.job.id])), verbose=verbose)
 
 
 def _unattached(kept: Sequence[Attempt]) -> Iterator[str]:
@@ -241,6 +252,7 @@ def _job(planned: PlannedJob, output_dir: str, status: Status) -> dict[str, Any]
         "since": iso(attempt.accepted_at) if attempt and running and attempt.accepted_at is not None else None,
         "eta_s": None if left is None else round(left, 1),
         "error": error,
+        "warnings": list(status.warnings.get(planned.job.id, ())),
     }
 
 

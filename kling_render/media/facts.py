@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from kling_render.media.look import Look
+from kling_render.media.look import from_json as look_from_json
+
 ImageKind = Literal["png", "jpeg", "webp"]
 ClipContainer = Literal["mp4", "mov"]
 
@@ -67,6 +70,9 @@ class ResultCheck:
     has_audio: bool
     #: Seconds that are missing against the expected length; 0 when it is as long as expected (± a quarter second).
     shorter_by_s: Decimal
+    #: What a small one shows, and the SHA-256 of the bytes that were looked at.
+    look: Look | None = None
+    sha256: str | None = None
 
 
 Facts = ImageFacts | ClipFacts | Unreadable
@@ -86,6 +92,8 @@ def to_json(facts: Facts | ResultCheck) -> dict[str, Any]:
 
 def _from_json(data: Mapping[str, Any]) -> Any:
     fields = {key: value for key, value in data.items() if key != "is"}
+    if fields.get("look") is not None:
+        fields["look"] = look_from_json(fields["look"])
     for key in _DECIMALS:
         if fields.get(key) is not None:
             fields[key] = Decimal(fields[key])

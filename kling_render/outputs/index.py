@@ -32,6 +32,8 @@ class IndexTake:
     state: str
     sha256: str | None = None
     usd: Decimal | None = None
+    #: What a look at the whole of it found.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ def _cell(cell: IndexCell) -> dict[str, Any]:
 
 
 def _take(take: IndexTake) -> dict[str, Any]:
-    return {
+    document = {
         "id": take.id,
         "take": take.take,
         "path": take.path,
@@ -141,6 +143,7 @@ def _take(take: IndexTake) -> dict[str, Any]:
         "sha256": take.sha256,
         "usd": None if take.usd is None else usd_text(take.usd),
     }
+    return document | {"warnings": list(take.warnings)} if take.warnings else document
 
 
 def _sorted(takes: Iterable[IndexTake]) -> list[IndexTake]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from kling_render.engine.world import Checked
+from kling_render.media.look import Look
 from kling_render.media.probe import Prober
-
-_SHORTER_S = 0.25
+from kling_render.media.verdict import shorter
 
 
 class ResultChecker:
-    """`engine.world.Checker`; its child starts with the first result."""
+    """`engine.world.Checker`; its child starts with the first result.
 
-    def __init__(self) -> None:
+    `watched` is told the SHA-256 of a small result that was watched to its end on the way, and what it shows.
+    """
+
+    def __init__(self, watched: Callable[[str, Look], None] = lambda _sha256, _look: None) -> None:
         self._prober: Prober | None = None
+        self._watched = watched
 
     async def check(self, path: Path, expected_s: float | None) -> Checked:
         """See `engine.world.Checker.check`."""
@@ -24,9 +29,9 @@ class ResultChecker:
         found = await asyncio.to_thread(self._prober.verify_result, path, expected_s)
         if not found.ok:
             return Checked(problem=found.problem)
-        shorter = float(found.shorter_by_s)
-        warning = f"{shorter:.1f} s shorter than its clip" if shorter > _SHORTER_S else None
-        return Checked(problem=None, warning=warning)
+        if found.look is not None and found.sha256 is not None:
+            self._watched(found.sha256, found.look)
+        return Checked(problem=None, warning=shorter(float(found.shorter_by_s)))
 
     def close(self) -> None:
         """End the child."""

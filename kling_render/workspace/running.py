@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -72,6 +73,7 @@ async def run(
 @asynccontextmanager
 async def _world(store: Store, settings: Settings, wiring: Wiring) -> AsyncIterator[World]:
     from kling_render.workspace.checking import ResultChecker
+    from kling_render.workspace.looking import remember
 
     chance = wiring.chance or random.SystemRandom()
     token = ulid(wiring.clock.now(), chance)
@@ -81,7 +83,7 @@ async def _world(store: Store, settings: Settings, wiring: Wiring) -> AsyncItera
         stack.callback(owner.release)
         ledger = GroupCommit(store.ledger)
         stack.push_async_callback(ledger.aclose)
-        checker = ResultChecker()
+        checker = ResultChecker(partial(remember, store.cache))
         stack.callback(checker.close)
         spool = store.spool(token)
         stack.callback(spool.close)

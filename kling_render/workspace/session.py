@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kling_render import __version__
 from kling_render.engine.run import Run
@@ -29,10 +30,16 @@ from kling_render.outputs.tree import OutputTree, check_root, check_writable
 from kling_render.planning.records import Action, Plan, PlannedJob
 from kling_render.store.digests import StatDigests
 from kling_render.workspace.locking import write_lock
+from kling_render.workspace.looks import known_warnings
 from kling_render.workspace.running import Wiring, run
 from kling_render.workspace.uploads import ProjectUploads
 from kling_render.workspace.works import claimed_paths, works_of
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
+
+if TYPE_CHECKING:
+    from kling_render.store.cache import Cache
+    from kling_render.store.opening import Store
+    from kling_render.workspace.beholding import Beholder
 
 _NO_FOLDER = "\0"
 _KEPT = frozenset({Action.UP_TO_DATE, Action.PINNED})
@@ -118,9 +125,10 @@ class Session:
 
             renderer = Previz(inspection.files.get)
         store = workspace.store
+        beholder = None if self.free else _beholder(self.watcher, store, self.planned)
         wiring = Wiring(
             namespace=self.planned.plan.namespace,
-            watcher=self.watcher,
+            watcher=beholder or self.watcher,
             publisher=self.guarded(publisher) if self.guarded else publisher,
             clock=workspace.clock,
             online=any(work.result is None for work in works) or self._has_more(),
@@ -129,7 +137,7 @@ class Session:
             renderer=renderer,
         )
         try:
-            return await run(
+            report = await run(
                 store,
                 workspace.settings,
                 wiring,
@@ -139,9 +147,14 @@ class Session:
                 claimed=claimed_paths(self.planned.everything, project),
                 on_start=on_start,
             )
+            if beholder is not None:
+                await asyncio.to_thread(beholder.add_to, report)
+            return report
         finally:
             if renderer is not None:
                 await renderer.close()
+            if beholder is not None:
+                beholder.close()
 
     def _has_more(self) -> bool:
         """Whether the project has attempts that this run finishes, wanted by a job or not."""
@@ -187,7 +200,7 @@ class Session:
         root = project.folder / project.output_dir
         try:
             if root.is_dir() and not says_already(
-                root, content := document(project.name, project.provider, _cells(plan))
+                root, content := document(project.name, project.provider, _cells(plan, self.workspace.store.cache))
             ):
                 write_index(self._tree(root), content)
         except OSError as error:
@@ -213,22 +226,29 @@ class Session:
         )
 
 
+def _beholder(watcher: Watcher, store: Store, planned: Planned) -> Beholder:
+    from kling_render.workspace.beholding import Beholder
+
+    return Beholder(watcher, store, planned.inspection, planned.everything.jobs)
+
+
 def _unpaid(work: Work) -> Work:
     """The same work without the right to submit."""
     return replace(work, request=None)
 
 
-def _cells(plan: Plan) -> list[IndexCell]:
+def _cells(plan: Plan, cache: Cache) -> list[IndexCell]:
+    warnings = known_warnings(plan.jobs, cache)
     cells: dict[str, list[PlannedJob]] = {}
     for planned in plan.jobs:
         cells.setdefault(planned.job.cell, []).append(planned)
     return [
-        IndexCell(id=cell, final=members[0].job.final, takes=tuple(_take(planned) for planned in members))
+        IndexCell(id=cell, final=members[0].job.final, takes=tuple(_take(planned, warnings) for planned in members))
         for cell, members in cells.items()
     ]
 
 
-def _take(planned: PlannedJob) -> IndexTake:
+def _take(planned: PlannedJob, warnings: Mapping[str, tuple[str, ...]]) -> IndexTake:
     result = planned.result if planned.action in _KEPT else None
     state = "done" if planned.action in _KEPT else _STATES[planned.action]
     charge = result.charge if result else None
@@ -239,6 +259,7 @@ def _take(planned: PlannedJob) -> IndexTake:
         state=state,
         sha256=result.blob if result else None,
         usd=None if charge is None else usd_of(charge),
+        warnings=warnings.get(planned.job.id, ()) if result else (),
     )
 
 

@@ -13,6 +13,7 @@ from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
 from kling_render.workspace.evidence import Question, standing_questions
+from kling_render.workspace.looks import known_warnings
 from kling_render.workspace.running import caps
 
 _RECENT = 50
@@ -42,7 +43,16 @@ def command(invocation: Invocation, select: tuple[str, ...]) -> int:
         questions = _questions(store, plan, project, settings.absence_seconds, chosen=bool(select))
         with store.ledger.reading() as ledger:
             unattached = ledger.unattached(plan.namespace)
-    status = Status(plan=plan, money=money, now=now, typical_s=typical, questions=questions, unattached=unattached)
+        warnings = known_warnings(plan.jobs, store.cache)
+    status = Status(
+        plan=plan,
+        money=money,
+        now=now,
+        typical_s=typical,
+        questions=questions,
+        unattached=unattached,
+        warnings=warnings,
+    )
     invocation.show_warnings(workspace.warnings)
     if invocation.as_json:
         invocation.document(status_document(status))

@@ -1,0 +1,90 @@
+"""What is wrong with results after a look at all of them: worked out once per result, kept in the store's cache.
+
+Nothing here pays, sends or refuses anything: what is found are warnings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kling_render.media.facts import ClipFacts
+from kling_render.media.look import Look, from_json, to_json
+from kling_render.media.study import Studies
+from kling_render.media.verdict import Wanted, needs_clip, warnings_of
+from kling_render.planning.records import PlannedJob
+from kling_render.store.cache import Cache
+from kling_render.store.opening import Store
+from kling_render.workspace.inspect import Inspection
+from kling_render.workspace.looks import SAID, VERSION, said_key
+
+_RESULT, _CLIP = f"result-look/{VERSION}", f"clip-look/{VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Looks at results, and at their clips where only they can tell."""
+
+    store: Store
+    inspection: Inspection
+    studies: Studies
+
+    def warnings(self, planned: PlannedJob, sha256: str) -> tuple[str, ...]:
+        """What is wrong with a result that the job has or just got; looks where nobody has looked yet."""
+        look = look_of(self.store.cache, sha256)
+        if look is None:
+            look = self.studies.look(self.store.blobs.path(sha256))
+            if look is None:
+                return ()
+            remember(self.store.cache, sha256, look)
+        return self.judged(planned, sha256, look)
+
+    def judged(self, planned: PlannedJob, sha256: str, look: Look) -> tuple[str, ...]:
+        """The same for a result that was looked at."""
+        wanted = self._wanted(planned)
+        clip = self._clip(planned) if needs_clip(look, wanted) else None
+        said = tuple(warnings_of(look, clip, wanted))
+        cache, key = self.store.cache, said_key(planned, sha256)
+        if said or cache.get(SAID, key):
+            cache.put(SAID, key, list(said))
+        return said
+
+    def _wanted(self, planned: PlannedJob) -> Wanted:
+        request = planned.job.request
+        facts = self.inspection.facts.get(request.video)
+        return Wanted(
+            expected_s=None if planned.duration_s is None else float(planned.duration_s),
+            start_s=float(request.start or 0),
+            keep_audio=request.keep_audio,
+            clip_has_audio=isinstance(facts, ClipFacts) and facts.has_audio,
+        )
+
+    def _clip(self, planned: PlannedJob) -> Look | None:
+        """What the job's clip shows; None when its bytes are not at hand."""
+        ref, cache = planned.job.request.video, self.store.cache
+        path, sha256 = self.inspection.files.get(ref), self.inspection.digests.get(ref)
+        if path is None or sha256 is None:
+            return None
+        look = _read(cache, _CLIP, sha256)
+        if look is None:
+            look = self.studies.look(path, calm=True)
+            if look is not None:
+                cache.put(_CLIP, sha256, to_json(look))
+        return look
+
+
+def look_of(cache: Cache, sha256: str) -> Look | None:
+    """What a result shows, if anybody looked."""
+    return _read(cache, _RESULT, sha256)
+
+
+def remember(cache: Cache, sha256: str, look: Look) -> None:
+    """Keep what a result shows."""
+    cache.put(_RESULT, sha256, to_json(look))
+
+
+def _read(cache: Cache, kind: str, key: str) -> Look | None:
+    stored = cache.get(kind, key)
+    try:
+        return None if stored is None else from_json(stored)
+    except ValueError:
+        return None
