@@ -46,6 +46,8 @@ class Diagnostic:
     severity: Literal["error", "warning"] = "error"
     #: Other places that belong to it, each with a few words ("first declared here").
     related: tuple[tuple[str, Place], ...] = ()
+    #: A picture that shows it: the path of a file, or nothing.
+    picture: str = ""
 
 
 class KlingRenderError(Exception):

@@ -7,7 +7,7 @@ Values only; every limit names its source. `vendor` is the AI/ML API's own docum
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -56,17 +56,20 @@ class Model:
     id: str
     params: Mapping[str, Param]
     limits: MediaLimits = MediaLimits()
+    #: Value of the parameter `mode` ("": there is none) → the output's short edge, in pixels.
+    short_edges: Mapping[str, Limit] = field(default_factory=lambda: {"": Limit(Decimal(1080), "sellers")})
 
 
 _MODE = MappingProxyType({"mode": Param(("std", "pro"), "std")})
+_EDGES = MappingProxyType({"std": Limit(Decimal(720), "sellers"), "pro": Limit(Decimal(1080), "sellers")})
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
         model.id: model
         for model in (
             Model(DEFAULT_MODEL, MappingProxyType({})),
-            Model("klingai/video-v2-6-motion-control", _MODE),
-            Model("klingai/video-v3-motion-control", _MODE),
+            Model("klingai/video-v2-6-motion-control", _MODE, short_edges=_EDGES),
+            Model("klingai/video-v3-motion-control", _MODE, short_edges=_EDGES),
         )
     }
 )

@@ -43,15 +43,22 @@ def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
             "line": diagnostic.place.line if diagnostic.place else None,
             "column": diagnostic.place.column if diagnostic.place else None,
             "help": diagnostic.help,
+            "picture": diagnostic.picture or None,
         }
         for diagnostic in diagnostics
     ]
 
 
-def render_text(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
-    """All diagnostics, a blank line between them, each with its line and a caret. Ends with a newline."""
+def render_text(diagnostics: Iterable[Diagnostic], color: bool = False, *, pictures: bool = False) -> str:
+    """All diagnostics, a blank line between them, each with its line and a caret. Ends with a newline.
+
+    Args:
+        diagnostics: what to show.
+        color: whether it is painted.
+        pictures: whether the paths of pictures that show a problem are named.
+    """
     paint = _painted if color else _unpainted
-    return "\n".join(_one(diagnostic, paint) for diagnostic in diagnostics)
+    return "\n".join(_one(diagnostic, paint, pictures) for diagnostic in diagnostics)
 
 
 def _painted(style: str, text: str) -> str:
@@ -62,7 +69,7 @@ def _unpainted(_: str, text: str) -> str:
     return text
 
 
-def _one(diagnostic: Diagnostic, paint: Any) -> str:
+def _one(diagnostic: Diagnostic, paint: Any, pictures: bool) -> str:
     places = [diagnostic.place] if diagnostic.place else []
     places += [place for _, place in diagnostic.related]
     gutter = max((len(str(place.line)) for place in places), default=1)
@@ -76,6 +83,8 @@ def _one(diagnostic: Diagnostic, paint: Any) -> str:
         lines += _excerpt(place, gutter, paint, _BLUE)
     if diagnostic.help:
         lines.append(f"{indent}{paint(_BOLD, 'help')}: {_text(diagnostic.help)}")
+    if pictures and diagnostic.picture:
+        lines.append(f"{indent}{paint(_BOLD, 'picture')}: {_text(diagnostic.picture)}")
     return "\n".join(lines) + "\n"
 
 

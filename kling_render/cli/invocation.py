@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -118,7 +118,14 @@ class Invocation:
 
         found = [d for d in diagnostics if d.severity == "warning"]
         if found and not self.quiet:
-            click.echo(render_text(found, self.color(sys.stderr)), err=True)
+            from kling_render.workspace.advising import ADVICE
+
+            advice = [] if self.verbose else [d for d in found if d.code in ADVICE]
+            if len(advice) < len(found):
+                shown = [d for d in found if d not in advice]
+                click.echo(render_text(shown, self.color(sys.stderr), pictures=self.verbose), err=True)
+            if advice:
+                self.say(f"{_about(advice)}; `kling-render check` shows them")
 
     def document(self, value: dict[str, Any]) -> None:
         """One JSON document on stdout."""
@@ -126,6 +133,15 @@ class Invocation:
 
         sys.stdout.writelines(json_lines(value))
         sys.stdout.flush()
+
+
+def _about(advice: Collection[Diagnostic]) -> str:
+    """How many warnings about inputs there are, and of which kinds."""
+    from kling_render.media.footage.advice import CODES
+
+    counts = {name: sum(d.code == code for d in advice) for name, code in CODES.items()}
+    kinds = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"{len(advice)} warning{'s' if len(advice) != 1 else ''} about inputs ({kinds})"
 
 
 def _change_folder(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

@@ -31,7 +31,7 @@ from kling_render.workspace.locked_results import filled_from_lock
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths
-from kling_render.workspace.workspace import Planned
+from kling_render.workspace.workspace import PREVIZ, Planned
 
 _UNTRIED = frozenset({Action.RENDER, Action.ADOPT})
 _FIRST = frozenset({ReasonCode.NEW, ReasonCode.SHARED})
@@ -52,6 +52,7 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
+        workspace.advises = project.provider != PREVIZ  # rehearsals cost nothing
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
         narrow: Narrow | None = only(saved) if saved else pilot if given.get("pilot") else None

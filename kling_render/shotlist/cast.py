@@ -12,7 +12,7 @@ KR0118   (warning) a free field that nearly equals a known one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from kling_render.shotlist.records import Character, InputRef, Motion
 from kling_render.shotlist.tree import Node
 
 _SIMILAR = 0.8
-_COMMON = ("name", "tags", "sha256")
+_COMMON = ("name", "tags", "sha256", "allow")
 Entry = TypeVar("Entry", Character, Motion)
 
 
@@ -148,10 +148,14 @@ def _found(kind: Kind, section: Node, inputs: Inputs, settled: set[str]) -> dict
 
 def _reference(kind: Kind, draft: _Draft, inputs: Inputs) -> InputRef | None:
     pin = draft.mapping.get("sha256") if draft.mapping is not None else None
+    reference = None
     if draft.file is not None:
-        return inputs.reference(draft.file, pin)
-    if draft.found is not None:
-        return inputs.found(*draft.found)
+        reference = inputs.reference(draft.file, pin)
+    elif draft.found is not None:
+        reference = inputs.found(*draft.found)
+    if draft.file is not None or draft.found is not None:
+        allowed = texts(draft.mapping.get("allow")) if draft.mapping is not None else ()
+        return replace(reference, allow=allowed) if reference is not None and allowed else reference
     near = [key for key in draft.mapping.entries if _near(key, (kind.field,))] if draft.mapping is not None else []
     if draft.mapping is None or kind.field not in draft.mapping.entries or draft.mapping.get(kind.field) is None:
         hint = f"rename '{near[0]}' to '{kind.field}'" if near else f"add '{kind.field}: …' (a path or an https URL)"

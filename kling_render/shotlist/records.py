@@ -24,6 +24,8 @@ class InputRef:
     url: str | None = None
     #: The SHA-256 (64 hex) that a remote input is pinned to.
     pin: str | None = None
+    #: Warnings about it that the user knows and does not want to see (`cuts`, `camera`, …). Changes no pixel.
+    allow: tuple[str, ...] = ()
     place: Place
 
 

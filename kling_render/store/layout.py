@@ -68,6 +68,11 @@ class Layout:
         return self.root / "trash"
 
     @property
+    def warnings(self) -> Path:
+        """Pictures that show what warnings about inputs mean; may be deleted at any time."""
+        return self.root / "warnings"
+
+    @property
     def exclusive(self) -> Path:
         """Locked while one process has the whole store to itself."""
         return self.root / ".kling-render-exclusive.lock"
@@ -78,6 +83,14 @@ class Layout:
 
     def is_ours(self, name: str) -> bool:
         """Whether an entry of the root may stand in a store."""
-        known = (*self.folders(), self.backups, self.trash, self.marker, self.ledger, self.cache)
+        known = (
+            *self.folders(),
+            self.backups,
+            self.trash,
+            self.warnings,
+            self.marker,
+            self.ledger,
+            self.cache,
+        )
         names = {path.name for path in known}
         return name in names or name.startswith((self.ledger.name, self.cache.name, ".kling-render-"))

@@ -71,6 +71,7 @@ def inspect(
     fetch: Fetch,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
     refused: Collection[tuple[str, int, int]] = (),
+    pictures: Path | None = None,
 ) -> Inspection:
     """Look at every input that the requests use.
 
@@ -81,6 +82,7 @@ def inspect(
         fetch: brings remote inputs; those it cannot bring stay unchecked (it reports why).
         progress: called with a few words, how many are done and how many there are.
         refused: file, line and column of inputs that are not to be touched: what is wrong with them was said already.
+        pictures: clips are watched as well, for what the model would take and spoil; strips of it go to this folder.
     """
     problems = Problems()
     images = _distinct(request.image for request in requests)
@@ -98,6 +100,11 @@ def inspect(
     facts = _facts(expected, files, sums, cache, progress)
     _check_inputs(facts, problems)
     _check_limits(requests, facts, problems)
+    if pictures is not None:
+        from kling_render.workspace.advising import Looked, advise
+
+        looked = Looked(files, sums, facts)
+        advise(requests, looked, cache=cache, pictures=pictures, problems=problems, progress=progress)
     return Inspection(files, sums, facts, tuple(redacted(problems.found)))
 
 

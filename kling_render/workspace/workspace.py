@@ -70,6 +70,8 @@ class Workspace:
     report: ReportProgress = _silent
     #: Warnings found on the way.
     warnings: list[Diagnostic] = field(default_factory=list)
+    #: Whether clips are watched for what the model would take and spoil.
+    advises: bool = False
 
     def compile(self) -> Project:
         """The expanded project.
@@ -154,6 +156,7 @@ class Workspace:
                 refs, problems, blobs=blobs, cache=cache, offline=self.settings.offline
             ),
             progress=self.report,
+            pictures=self.store.layout.warnings if self.advises else None,
         )
 
     def digests(self, folder: Path) -> StatDigests:

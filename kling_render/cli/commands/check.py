@@ -35,7 +35,7 @@ def command(invocation: Invocation, style: str) -> int:
         for diagnostic in found:
             click.echo(_annotation(diagnostic))
     elif found:
-        click.echo(render_text(found, invocation.color(sys.stdout)))
+        click.echo(render_text(found, invocation.color(sys.stdout), pictures=invocation.verbose))
     failed = any(diagnostic.severity == "error" for diagnostic in found)
     if not failed and not invocation.quiet and style == "text" and not invocation.as_json:
         click.echo(f"{jobs} job{'s' if jobs != 1 else ''}, no errors")
@@ -47,6 +47,7 @@ def _findings(invocation: Invocation) -> tuple[int | None, Sequence[Diagnostic]]
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
+        workspace.advises = True
         try:
             project = workspace.compile()
         except InputProblems as problems:

@@ -21,6 +21,7 @@ from kling_render.planning.text import jobs_word, plan_text, usd_text
 from kling_render.shotlist.nodes import without_gc
 from kling_render.workspace.applying import write
 from kling_render.workspace.locking import mend_lock
+from kling_render.workspace.workspace import PREVIZ
 
 EXIT_WORK = 10
 
@@ -71,6 +72,7 @@ def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
+        workspace.advises = project.provider != PREVIZ  # rehearsals cost nothing
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
         planned = workspace.plan(project, inspection, digests, select, narrow=pilot if as_pilot else None)
