@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kling_render.ports import Clock
-from kling_render.watch.lookout import Lookout, Watched
-from kling_render.watch.observer import CLOSES
+from kling_render.watch.lookout import LOOK_S, Lookout, Watched
+from kling_render.watch.observer import CLOSES, NativeObserver, Observe
 from kling_render.watch.scope import Scope
 from kling_render.watch.settle import Settling, Sight
 from kling_render.watch.stamps import Stamp, stamp
@@ -32,9 +32,9 @@ def _nobody(_paths: frozenset[Path]) -> None:
     """Nobody wants to know."""
 
 
-def look(paths: Iterable[Path]) -> Mapping[Path, Stamp]:
-    """How the paths look now."""
-    return {path: stamp(path) for path in paths}
+async def look(paths: Iterable[Path]) -> Mapping[Path, Stamp]:
+    """How the paths look now; in a thread, for a drive may take its time."""
+    return await asyncio.to_thread(lambda: {path: stamp(path) for path in paths})
 
 
 class SettledBatches:
@@ -46,10 +46,10 @@ class SettledBatches:
         settling: Settling,
         *,
         on_change: Callable[[frozenset[Path]], None] = _nobody,
-        looking: Callable[[Iterable[Path]], Mapping[Path, Stamp]] = look,
+        looking: Callable[[Iterable[Path]], Awaitable[Mapping[Path, Stamp]]] = look,
         settled: Callable[[Mapping[Path, Stamp]], None] = lambda _found: None,
     ) -> None:
-        """`looking` is called in a thread; `settled` gets the last look at a batch just before it is handed out."""
+        """`settled` gets the last look at a batch just before it is handed out."""
         self._clock = clock
         self._settling = settling
         self._on_change = on_change
@@ -73,6 +73,11 @@ class SettledBatches:
         """Files that are being written."""
         return self._settling.writing
 
+    def settle_for(self, seconds: float) -> None:
+        """From now on nothing may change for so long."""
+        self._settling.settle_s = seconds
+        self._wake.set()
+
     def report(self, sights: Sequence[Sight]) -> None:
         """Something was seen; from any thread."""
         with self._lock:
@@ -91,7 +96,7 @@ class SettledBatches:
             if wait != 0.0:
                 await self._wait(wait)
                 continue
-            found = await asyncio.to_thread(self._looking, self._settling.paths)
+            found = await self._looking(self._settling.paths)
             self._drain()
             now = self._clock.monotonic()
             if self._settling.rests(found, now):
@@ -139,26 +144,33 @@ class InputWatch:
         polling_s: float | None,
         ignored: Callable[[Path], bool],
         on_change: Callable[[frozenset[Path]], None] = _nobody,
-        look_s: float = 60.0,
+        look_s: float = LOOK_S,
+        observe: Observe = NativeObserver,
     ) -> None:
         """Nothing is watched before `look_at`.
 
         Args:
             clock: what times are told by.
-            settle_s: how long nothing may change.
+            settle_s: how long nothing may change; when polling, the time between two looks at least.
             polling_s: seconds between two looks at drives that announce nothing; None relies on announcements.
             ignored: whether a path belongs to outputs or the store; asked for folders and their entries, never for a
                 file that the project names itself. Called in threads.
             on_change: called in the loop's thread with what joins the batch that is gathered, as soon as it is seen.
                 A batch follows always.
             look_s: how often everything is looked at beside announcements, for those that get lost.
+            observe: what announces changes.
         """
-        polled = polling_s is not None
-        settling = Settling(settle_s=max(settle_s, polling_s or 0.0), closes=CLOSES and not polled)
-        self._batches = SettledBatches(clock, settling, on_change=on_change, settled=self._on_settled)
+        self._least_s = polling_s or 0.0
         self._lookout = Lookout(
-            polling_s=polling_s, ignored=ignored, report=self._batches.report, now=clock.monotonic, look_s=look_s
+            polling_s=polling_s,
+            ignored=ignored,
+            report=self._report,
+            now=clock.monotonic,
+            look_s=look_s,
+            observe=observe,
         )
+        settling = Settling(settle_s=max(settle_s, self._least_s), closes=CLOSES and polling_s is None)
+        self._batches = SettledBatches(clock, settling, on_change=on_change, settled=self._lookout.settled)
 
     @property
     def watched(self) -> Watched:
@@ -175,9 +187,12 @@ class InputWatch:
         """Files that somebody is writing."""
         return self._batches.writing
 
-    def look_at(self, scope: Scope) -> None:
-        """Watch exactly this; what was seen before is kept. Any thread may call it."""
-        self._lookout.look_at(scope)
+    def settle_for(self, seconds: float) -> None:
+        """From now on nothing may change for so long before a batch has settled; when polling, a look's time at least.
+
+        Call it in the loop's thread.
+        """
+        self._batches.settle_for(max(seconds, self._least_s))
 
     async def next(self) -> Batch:
         """The next settled batch. Nothing is lost when it is cancelled."""
@@ -187,5 +202,5 @@ class InputWatch:
         """End all threads and give back all handles."""
         self._lookout.close()
 
-    def _on_settled(self, found: Mapping[Path, Stamp]) -> None:
-        self._lookout.settled(found)
+    def _report(self, sights: Sequence[Sight]) -> None:
+        self._batches.report(sights)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from kling_render.disk.places import file_system, is_network, mounts
-from kling_render.watch.noise import is_noise
-from kling_render.watch.observer import LimitReached, NativeObserver
+from kling_render.watch.observer import LimitReached, NativeObserver, Observe, Observing
 from kling_render.watch.placing import place
 from kling_render.watch.polling import Patrol, Snapshot
 from kling_render.watch.scope import Scope
 from kling_render.watch.settle import Sight, What
+from kling_render.watch.sightings import Sightings
 from kling_render.watch.stamps import Stamp, identity, is_folder, listed_at, names_in, stamp
-from kling_render.watch.targets import CAME_OR_WENT, Targets, find_targets
+from kling_render.watch.targets import find_targets
 from kling_render.watch.tracing import Tracer
 
 How = Literal["native", "polling"]
@@ -27,7 +27,8 @@ How = Literal["native", "polling"]
 POLLING_S = 2.0
 """How often it is looked when the system refuses to announce."""
 _IDENTITY_S = 2.0
-_LOOK_S = 60.0
+LOOK_S = 60.0
+"""How often it is looked beside announcements, for those that get lost."""
 _MOST_NEW_FOLDERS = 4096
 
 
@@ -54,8 +55,9 @@ class Lookout:
         ignored: Callable[[Path], bool],
         report: Callable[[Sequence[Sight]], None],
         now: Callable[[], float],
-        look_s: float = _LOOK_S,
+        look_s: float = LOOK_S,
         identity_s: float = _IDENTITY_S,
+        observe: Observe = NativeObserver,
     ) -> None:
         """`report` gets what was seen, in the thread that saw it; it must neither block nor call back."""
         self._polling_s = polling_s
@@ -63,20 +65,22 @@ class Lookout:
         self._report = report
         self._now = now
         self._look_s, self._identity_s = look_s, identity_s
+        self._observe = observe
         self._scope = Scope()
         self._tracer = Tracer()
-        self._targets = Targets({}, {}, frozenset(), frozenset())
         self._snapshot = Snapshot()
-        self._observer: NativeObserver | None = None
+        self._sightings = Sightings(look=stamp, known=self._snapshot.known, ignored=ignored, now=now)
+        self._observer: Observing | None = None
         self._warnings: dict[str, str] = {}
-        #: Entries of watched folders that came up since the last batch; and folders among them, watched at once.
-        self._new: set[Path] = set()
-        self._adopted: set[Path] = set()
+        #: Folders that came up in watched ones since the last batch: watched at once, and those still to be watched.
+        self._adopted: frozenset[Path] = frozenset()
         self._arrived: deque[Path] = deque()
+        #: What settled since it was last looked where files stand.
+        self._settled: deque[str] = deque()
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._looked_at = time.monotonic()
         self._closed = False
-        #: Never taken by the observer's threads, which `arm` waits for.
+        #: Never taken by the observer's threads, which `arm` waits for, and never held while everything is looked at.
         self._arming = threading.RLock()
         self._patrol: Patrol | None = None
 
@@ -88,11 +92,12 @@ class Lookout:
     @property
     def watched(self) -> Watched:
         """What is watched now."""
-        with self._arming:
-            scope, how, every = self._scope, self._polling_s, self._polling_s or self._look_s
-            files, folders = sorted(scope.files), sorted({*scope.folders, *self._adopted})
-            said = tuple(self._warnings.values())
-        return Watched(tuple(files), tuple(folders), "native" if how is None else "polling", every, said)
+        scope, every = self._scope, self._polling_s
+        files, folders = tuple(sorted(scope.files)), tuple(sorted(scope.folders | frozenset(self._adopted)))
+        warnings = tuple(self._warnings.values())
+        if every is None:
+            return Watched(files, folders, "native", self._look_s, warnings)
+        return Watched(files, folders, "polling", every, warnings)
 
     def look_at(self, scope: Scope) -> None:
         """Watch this from now on. What a stamp of the scope shows to be changed already is reported."""
@@ -100,9 +105,10 @@ class Lookout:
         scope = replace(scope, folders=folders)
         with self._arming:
             before, self._scope = self._scope, scope
-            if not self._new:
+            if not self._sightings.new:
                 self._forget_adopted()
             if scope.files != before.files or scope.folders != before.folders:
+                self._tracer.forget_entries(map(str, before.files - scope.files))
                 self._arm()
                 self._follow(before, scope)
             if self._patrol is None:
@@ -112,7 +118,8 @@ class Lookout:
     def settled(self, found: Mapping[Path, Stamp]) -> None:
         """A batch was handed over: these changes are known, and what was new in it is new no more."""
         self._snapshot.accept(found)
-        self._new.difference_update(found)
+        self._sightings.new.difference_update(found)
+        self._settled.extend(map(str, found))
 
     def close(self) -> None:
         """End all threads and give back all handles."""
@@ -141,25 +148,27 @@ class Lookout:
             if seen_at is not None and seen_at != listed_at(folder):
                 late.append(Sight(folder, What.CHANGED, stamp(folder), self._now()))
         if any(seen is not None for seen in new.values()) and self.native:
-            late += self._snapshot.compare(self._counts, self._now)
+            late += self._snapshot.compare(self._sightings.counts, self._now)
         self._tell(late)
 
     def _forget_adopted(self) -> None:
         self._snapshot.remove((), [str(folder) for folder in self._adopted - self._scope.folders])
-        self._adopted.clear()
+        self._adopted = frozenset()
 
     def _arm(self) -> None:
         """Ask for announcements where they are needed now."""
         if not self.native or self._closed:
             return
-        self._targets = find_targets(self._scope.files, self._scope.folders | self._adopted, self._tracer)
-        placed = place(self._targets.folders, self._holds_outputs)
+        self._tracer.forget_entries(self._settled.popleft() for _ in range(len(self._settled)))
+        targets = find_targets(self._scope.files, self._scope.folders | self._adopted, self._tracer)
+        self._sightings.targets = targets
+        placed = place(targets.folders, self._holds_outputs)
         if placed is None:
             self._fall_back("the folders are too many and too far apart")
             return
         try:
             if self._observer is None:
-                self._observer = NativeObserver(self._seen, self._lost)
+                self._observer = self._observe(self._seen, self._lost)
             refused = self._observer.arm(placed)
         except LimitReached as limit:
             self._fall_back(str(limit))
@@ -170,7 +179,7 @@ class Lookout:
     def _places(self) -> set[str]:
         """Folders whose replacement by another one would not be announced everywhere."""
         named = {str(path.parent) for path in self._scope.files} | {str(path) for path in self._scope.folders}
-        return named | self._targets.folders
+        return named | self._sightings.targets.folders
 
     def _holds_outputs(self, folder: str) -> bool:
         return any(self._ignored(Path(folder, name)) for name in names_in(folder))
@@ -205,36 +214,12 @@ class Lookout:
 
     # -- what is seen --------------------------------------------------------------------------------------
 
-    def _seen(self, path: str, what: What, folder: bool) -> None:
+    def _seen(self, path: str, what: What) -> None:
         """An announcement, in the observer's thread; most mean nothing."""
-        meaning = self._targets.meaning(path, what)
-        entry = meaning.entry
-        if entry is not None and (what in CAME_OR_WENT or entry in self._new) and not self._ignored(entry):
-            sight = Sight(entry, what, stamp(path), self._now(), entry=True)
-            self._note_new(sight)
-            self._report([sight])
-        if meaning.changed:
-            self._report([s for named in meaning.changed if (s := self._sight(named, what)) is not None])
-        if meaning.moved and self._patrol is not None:
+        sights, moved = self._sightings.of(path, what)
+        self._tell(sights)
+        if moved and self._patrol is not None:
             self._patrol.call()
-
-    def _sight(self, named: Path, what: What) -> Sight | None:
-        after = stamp(named)
-        if what is What.CHANGED and after == self._snapshot.known(named):
-            return None  # an attribute that is not the file's
-        if is_folder(after) and what not in CAME_OR_WENT:
-            return None
-        return Sight(named, what, after, self._now())
-
-    def _note_new(self, sight: Sight) -> None:
-        if sight.what is What.GONE:
-            self._new.discard(sight.path)
-            return
-        self._new.add(sight.path)
-        if is_folder(sight.stamp) and sight.path not in self._adopted:
-            self._arrived.append(sight.path)
-            if self._patrol is not None and self.native:
-                self._patrol.call()
 
     def _lost(self) -> None:
         """Announcements were dropped, in a thread of the observer's."""
@@ -243,44 +228,43 @@ class Lookout:
             self._patrol.call()
 
     def _tell(self, sights: Sequence[Sight]) -> None:
-        for sight in sights:
-            if sight.entry:
-                self._note_new(sight)
-        if sights:
-            self._report(sights)
+        if not sights:
+            return
+        self._sightings.note(sights)
+        arrived = [s.path for s in sights if s.entry and is_folder(s.stamp) and s.path not in self._adopted]
+        if arrived:
+            self._arrived += arrived
+            if self._patrol is not None and self.native:
+                self._patrol.call()
+        self._report(sights)
 
     # -- the patrol ----------------------------------------------------------------------------------------
 
     def _go_round(self, called: bool) -> float:
         """Look whether folders were replaced, and from time to time at everything; seconds until the next round."""
-        with self._arming:
-            if self._closed:
-                return 0.0
-            if self.native:
-                self._check_places(called)
-            late = time.monotonic() - self._looked_at >= self._look_pace()
-            if called or late or not self.native:
-                self._look()
-            self._adopt()
-            if self._polling_s is not None:
-                return self._polling_s
-            return max(self._identity_s, len(self._identities) / 200)
+        if self.native:
+            self._check_places(called)
+        late = time.monotonic() - self._looked_at >= self._look_pace()
+        if called or late or not self.native:
+            self._look()
+        self._adopt()
+        if self._polling_s is not None:
+            return self._polling_s
+        return max(self._identity_s, len(self._identities) / 200)
 
     def _look_pace(self) -> float:
         return max(self._look_s, len(self._scope.files) / 500)
 
     def _check_places(self, called: bool) -> None:
         if called or any(identity(name) != known for name, known in self._identities.items()):
-            self._tracer.forget()
-            self._arm()
+            with self._arming:
+                self._tracer.forget()
+                self._arm()
             self._looked_at = float("-inf")
 
     def _look(self) -> None:
-        self._tell(self._snapshot.compare(self._counts, self._now))
+        self._tell(self._snapshot.compare(self._sightings.counts, self._now))
         self._looked_at = time.monotonic()
-
-    def _counts(self, path: Path) -> bool:
-        return not is_noise(path.name) and not self._ignored(path)
 
     def _adopt(self) -> None:
         """Watch new folders in watched ones at once: what is copied into them is to be followed to its end."""
@@ -288,8 +272,9 @@ class Lookout:
             fresh = {self._arrived.popleft() for _ in range(len(self._arrived))} - self._adopted - self._scope.folders
             if not fresh:
                 return
-            self._adopted |= fresh
-            self._arm()
-            self._snapshot.add_folders({str(folder): frozenset() for folder in fresh})
+            with self._arming:
+                self._adopted |= fresh
+                self._arm()
+                self._snapshot.add_folders({str(folder): frozenset() for folder in fresh})
             self._look()
         self._arrived.clear()

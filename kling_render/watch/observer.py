@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kling_render.watch.settle import What
 from kling_render.watch.stamps import identity
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 CLOSES = sys.platform.startswith("linux")
 """Whether a writer's close is announced."""
 
-Seen = Callable[[str, What, bool], None]
-"""Called in a thread with a real path, what was seen of it, and whether it is a folder."""
+Seen = Callable[[str, What], None]
+"""Called in a thread with a real path and what was seen of it."""
 
 _WHAT = {
     "created": What.APPEARED,
@@ -34,6 +34,22 @@ _LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE})
 
 class LimitReached(Exception):
     """The system refuses more watches."""
+
+
+class Observing(Protocol):
+    """Whoever announces changes."""
+
+    def arm(self, wanted: Mapping[str, bool]) -> list[str]:
+        """See `NativeObserver.arm`."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...
+
+
+Observe = Callable[[Seen, Callable[[], None]], Observing]
+"""Begins to observe; gets whom to tell what was seen, and that something was lost."""
 
 
 class NativeObserver:
@@ -116,12 +132,12 @@ def _handler(seen: Seen) -> FileSystemEventHandler:
     class Handler(FileSystemEventHandler):
         def dispatch(self, event: FileSystemEvent) -> None:
             if event.event_type != "moved":
-                seen(os.fsdecode(event.src_path), _WHAT[event.event_type], event.is_directory)
+                seen(os.fsdecode(event.src_path), _WHAT[event.event_type])
                 return
             if event.src_path:
-                seen(os.fsdecode(event.src_path), What.GONE, event.is_directory)
+                seen(os.fsdecode(event.src_path), What.GONE)
             if event.dest_path:
-                seen(os.fsdecode(event.dest_path), What.RENAMED, event.is_directory)
+                seen(os.fsdecode(event.dest_path), What.RENAMED)
 
     return Handler()
 

@@ -54,6 +54,9 @@ class Targets:
         return Meaning(moved=True) if moved else NOTHING
 
 
+NO_TARGETS = Targets({}, {}, frozenset(), frozenset())
+
+
 def fold(path: str) -> str:
     """One spelling for all that some file systems take for the same name."""
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()

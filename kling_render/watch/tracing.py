@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _MOST_LINKS = 40
@@ -27,13 +28,23 @@ class Trace:
 
 @dataclass(slots=True)
 class Tracer:
-    """Remembers what it found of folders until told to forget."""
+    """Remembers what it found until told to forget."""
 
     _folders: dict[str, Trace] = field(default_factory=dict)
+    _entries: dict[str, Trace] = field(default_factory=dict)
+    #: Real folders that are there.
+    _there: set[str] = field(default_factory=set)
 
     def forget(self) -> None:
         """Something moved: look again."""
         self._folders.clear()
+        self._entries.clear()
+        self._there.clear()
+
+    def forget_entries(self, paths: Iterable[str]) -> None:
+        """These were changed: a file may have become a link."""
+        for path in paths:
+            self._entries.pop(path, None)
 
     def folder(self, path: str) -> Trace:
         """Where a folder leads."""
@@ -43,10 +54,17 @@ class Tracer:
         return found
 
     def entry(self, path: str) -> Trace:
-        """Where a file leads; most are no links, and stand in a folder that is known by now."""
+        """Where a file leads."""
+        found = self._entries.get(path)
+        if found is None:
+            found = self._entries[path] = self._entry(path)
+        return found
+
+    def _entry(self, path: str) -> Trace:
+        """Most are no links, and stand in a folder that is known by now."""
         parent, name = os.path.split(path)
         above = self.folder(parent)
-        if name in ("", ".", "..") or not _is_folder(above):
+        if name in ("", ".", "..") or not self._is_there(above):
             return _walk(path)
         here = os.path.join(above.real, name)
         try:
@@ -56,9 +74,12 @@ class Tracer:
             pass
         return Trace(above.real, here, True, above.steps, above.links)
 
-
-def _is_folder(trace: Trace) -> bool:
-    return trace.reached and os.path.isdir(trace.real)
+    def _is_there(self, folder: Trace) -> bool:
+        if folder.real not in self._there:
+            if not folder.reached or not os.path.isdir(folder.real):
+                return False
+            self._there.add(folder.real)
+        return True
 
 
 def _walk(path: str) -> Trace:
