@@ -187,6 +187,10 @@ class InputWatch:
         """Files that somebody is writing."""
         return self._batches.writing
 
+    def look_at(self, scope: Scope) -> None:
+        """Watch exactly this; what was seen before is kept. Any thread may call it."""
+        self._lookout.look_at(scope)
+
     def settle_for(self, seconds: float) -> None:
         """From now on nothing may change for so long before a batch has settled; when polling, a look's time at least.
 
