@@ -25,7 +25,8 @@ from kling_render.planning.records import Plan
 from kling_render.ports import Clock
 from kling_render.workspace.session import Session
 
-_TERMINATE_S = 10.0
+TERMINATE_S = 10.0
+"""Seconds that uploads and downloads get after SIGTERM."""
 
 
 class Several:
@@ -66,7 +67,7 @@ def display(
     with ExitStack() as stack:
         writer = None
         if events is not None:
-            writer = EventWriter(stack.enter_context(_stream(events)), clock.now)
+            writer = EventWriter(stack.enter_context(event_stream(events)), clock.now)
             watchers.watchers.append(writer)
         if plan is not None and sys.stderr.isatty() and not invocation.quiet and not invocation.verbose:
             from rich.console import Console
@@ -90,7 +91,8 @@ def _write_error(text: str) -> None:
 
 
 @contextmanager
-def _stream(name: str) -> Iterator[TextIO]:
+def event_stream(name: str) -> Iterator[TextIO]:
+    """The stream that `--events` names, while inside; UsageError when it cannot be written."""
     if name == "-":
         yield sys.stdout
         return
@@ -133,7 +135,7 @@ def heed_signals(run: Run) -> None:
 
     def terminated() -> None:
         run.leave(Stop.INTERRUPTED, "told to end: uploads and downloads under way get ten seconds")
-        loop.call_later(_TERMINATE_S, run.leave, Stop.INTERRUPTED, "")
+        loop.call_later(TERMINATE_S, run.leave, Stop.INTERRUPTED, "")
 
     try:
         loop.add_signal_handler(signal.SIGINT, interrupted)

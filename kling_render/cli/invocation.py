@@ -60,8 +60,8 @@ class Invocation:
             return True
         return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
-    def settings(self) -> Settings:
-        """The user's settings, flags included."""
+    def settings(self, *, again: bool = False) -> Settings:
+        """The user's settings, flags included; `again`: warnings were said before."""
         from kling_render.config import load_settings
         from kling_render.config.file import user_config_file
 
@@ -71,7 +71,7 @@ class Invocation:
         home = Path.home()
         settings = load_settings(os.environ, flags, user_config_file(os.environ, home), home=home, cwd=self.cwd)
         self._color = settings.color
-        for warning in settings.warnings:
+        for warning in () if again else settings.warnings:
             self.say(f"warning: {warning}")
         return settings
 

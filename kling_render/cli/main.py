@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "find everything wrong with the shot list and its media, at once",
     "plan": "show what would be rendered, why, and what it costs",
     "render": "bring the output tree up to date",
+    "watch": "render, then again at every save, within an allowance",
     "status": "show where every job stands, and the money",
     "explain": "say why a job is up to date or not, field by field",
     "pull": "fetch everything that can be had without paying",

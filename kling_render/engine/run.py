@@ -102,6 +102,13 @@ class Run:
         self._gate.close()
         self._tasks.leave()
 
+    def waiting(self) -> frozenset[str]:
+        """Keys of the works for which nothing has been sent in this run, and may still be."""
+        jobs = self.report.jobs
+        return frozenset(
+            key for key, work in self._works.items() if all(jobs[t.job].state is JobState.WAITING for t in work.targets)
+        )
+
     async def _stages(self) -> None:
         recovered = await recover(self._world, frozenset(self._works), self._folder)
         await self._results_first(recovered)

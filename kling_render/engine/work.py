@@ -106,6 +106,8 @@ class Stop(StrEnum):
     BUDGET = "budget"
     FAILED_FAST = "failed-fast"
     DEADLINE = "deadline"
+    #: Something newer is wanted: another run goes on from here at once.
+    SUPERSEDED = "superseded"
     INTERRUPTED = "interrupted"
 
 

@@ -68,6 +68,11 @@ class Layout:
         return self.root / "trash"
 
     @property
+    def watchers(self) -> Path:
+        """One file per project that was ever watched, locked while it is."""
+        return self.root / "watchers"
+
+    @property
     def warnings(self) -> Path:
         """Pictures that show what warnings about inputs mean; may be deleted at any time."""
         return self.root / "warnings"
@@ -87,6 +92,7 @@ class Layout:
             *self.folders(),
             self.backups,
             self.trash,
+            self.watchers,
             self.warnings,
             self.marker,
             self.ledger,

@@ -1,0 +1,324 @@
+"""Wires a watch session: the planner, the files, the keys and whoever looks on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from kling_render.cli.consent import has_cap
+from kling_render.cli.driving import TERMINATE_S, event_stream
+from kling_render.cli.events import EventWriter
+from kling_render.cli.invocation import Invocation
+from kling_render.cli.rendering import at_once
+from kling_render.cli.timestamps import iso
+from kling_render.config import Settings, tightest
+from kling_render.config.file import user_config_file
+from kling_render.engine.work import EXIT_INTERRUPTED, Options, Progress
+from kling_render.errors import SpendingRefused, UsageError
+from kling_render.lifecycle.records import Cap
+from kling_render.store.opening import Store
+from kling_render.store.watchers import only_watcher
+from kling_render.watch.batches import InputWatch
+from kling_render.watch.news import News
+from kling_render.watch.wanting import Wanting
+from kling_render.workspace.replanning import Planner, Replan
+from kling_render.workspace.times import SystemClock
+from kling_render.workspace.watching import Watching
+from kling_render.workspace.workspace import PREVIZ, ListSource
+
+
+class Told(Protocol):
+    """A view of the session, and of what its runs do."""
+
+    def tell(self, news: News | Progress) -> None:
+        """One thing that happened."""
+        ...
+
+
+class Audience:
+    """Tells several views. One whose reader has gone is told nothing more."""
+
+    def __init__(self) -> None:
+        self.views: list[Told] = []
+
+    def tell(self, news: News | Progress) -> None:
+        """Pass it on."""
+        for view in tuple(self.views):
+            try:
+                view.tell(news)
+            except OSError:
+                # A request may be on its way: a display must never end a session.
+                self.views.remove(view)
+
+
+def watch(invocation: Invocation, select: Sequence[str], given: dict[str, Any]) -> int:
+    """Watch until the user ends it; returns the exit code."""
+    invocation.options["jobs"] = given["jobs"]
+    settings = invocation.settings()
+    source, clock, _ = invocation.sources()
+    if source.text is not None:
+        raise UsageError("a shot list from standard input cannot be watched", help="name a file with -f")
+    with invocation.open_store(settings) as store, only_watcher(store.layout, source.path, iso(clock.now())):
+        return asyncio.run(_session(invocation, settings, source, store=store, select=select, given=given))
+
+
+async def _session(
+    invocation: Invocation,
+    settings: Settings,
+    source: ListSource,
+    *,
+    store: Store,
+    select: Sequence[str],
+    given: dict[str, Any],
+) -> int:
+    clock, audience = SystemClock(), Audience()
+    max_usd = tightest(settings.max_usd, given["max_usd"])
+    planner = Planner(
+        source,
+        lambda: invocation.settings(again=True),
+        store,
+        clock,
+        invocation.cwd,
+        tuple(select),
+        max_usd=max_usd,
+        midnight=_local_midnight,
+        besides=(user_config_file(os.environ, Path.home()),),
+    )
+    link = _Link(store.layout.root, source.path.parent)
+    inputs = InputWatch(
+        clock,
+        settle_s=float(settings.watch_settle_seconds),
+        polling_s=given["poll"],
+        ignored=link.ignored,
+        on_change=link.changed,
+    )
+    terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    watching = Watching(
+        planner,
+        inputs,
+        Wanting(consent=given["yes"]),
+        view=audience,
+        watcher=audience,
+        clock=clock,
+        options=_options(settings, without_log=given["without_log"]),
+        admit=_admission(settings, yes=given["yes"], max_usd=max_usd, terminal=terminal),
+    )
+    link.watching = watching
+    interrupted = _heed_signals(watching)
+    with _shown(invocation, audience, clock, source.path.parent, given["events"], keys=terminal) as show:
+        try:
+            report = await (_with_keys(watching, invocation, inputs, show) if terminal else watching.execute())
+        finally:
+            inputs.close()
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return report.exit_code if report is not None and report.exit_code != EXIT_INTERRUPTED else 0
+
+
+def _options(settings: Settings, *, without_log: bool) -> Callable[[tuple[Cap, ...], bool], Options]:
+    def options(limits: tuple[Cap, ...], free: bool) -> Options:
+        return Options(
+            jobs=at_once(settings, free=free),
+            poll_s=settings.poll_seconds,
+            absence_s=settings.absence_seconds,
+            retries=settings.retries,
+            caps=limits,
+            without_log=without_log,
+        )
+
+    return options
+
+
+def _admission(settings: Settings, *, yes: bool, max_usd: Any, terminal: bool) -> Callable[[Replan], None]:
+    """Without a terminal nobody can agree, so the consent is given with the command, as for `render`."""
+
+    def admit(replan: Replan) -> None:
+        project = replan.planned.project
+        if terminal or project.provider == PREVIZ or (yes and has_cap(settings, project.budget, max_usd)):
+            return
+        raise SpendingRefused(
+            "saves would be paid for, and nobody is here to agree",
+            help="without a terminal `watch` needs --yes and a cap: --max-usd N, or a budget",
+            code="no-cap" if yes else "no-consent",
+        )
+
+    return admit
+
+
+@dataclass(slots=True)
+class _Link:
+    """What the files need of the session, which is made after them."""
+
+    store: Path
+    folder: Path
+    watching: Watching | None = None
+
+    def changed(self, paths: frozenset[Path]) -> None:
+        """Inputs were saved."""
+        if self.watching is not None:
+            self.watching.changed(paths)
+
+    def ignored(self, path: Path) -> bool:
+        """What is never an input: the store, and the output folders of the project."""
+        return any(path.is_relative_to(root) for root in (self.store, *self._outputs()))
+
+    def _outputs(self) -> Iterator[Path]:
+        if self.watching is not None and self.watching.last is not None:
+            output_dir = self.watching.last.planned.project.output_dir
+            yield from (self.folder / output_dir, self.folder / f"{output_dir}.previz")
+
+
+def _local_midnight(now: float) -> float:
+    local = datetime.fromtimestamp(now).astimezone()
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _heed_signals(watching: Watching) -> list[bool]:
+    """Ctrl-C and SIGTERM end the session in order, a second one at once. The list is not empty after one."""
+    loop, heard = asyncio.get_running_loop(), []
+
+    def told() -> None:
+        heard.append(True)
+        watching.quit()
+
+    def terminated() -> None:
+        told()
+        loop.call_later(TERMINATE_S, watching.quit)
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, told)
+        loop.add_signal_handler(signal.SIGTERM, terminated)
+        loop.add_signal_handler(signal.SIGHUP, terminated)
+    except (NotImplementedError, AttributeError):  # Windows has no such handlers in its event loop
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(told))
+    return heard
+
+
+@contextmanager
+def _shown(
+    invocation: Invocation, audience: Audience, clock: SystemClock, folder: Path, events: str | None, *, keys: bool
+) -> Iterator[Callable[[str], None]]:
+    """While inside, the session is shown; yields what prints a text beside it."""
+    planner_shown = _Shown(invocation.cwd)
+    with ExitStack() as stack:
+        if events is not None:
+            from kling_render.cli.watch_events import WatchEvents
+
+            writer = EventWriter(stack.enter_context(event_stream(events)), clock.now)
+            audience.views.append(WatchEvents(writer))
+        if sys.stderr.isatty() and not invocation.quiet and not invocation.verbose:
+            from rich.console import Console
+
+            from kling_render.cli.watch_live import LiveWatch
+
+            console = Console(stderr=True, no_color=not invocation.color(sys.stderr))
+            live = stack.enter_context(LiveWatch(console, clock, folder=folder, shown=planner_shown, keys=keys))
+            audience.views.append(live)
+            yield live.show
+        else:
+            from kling_render.cli.watch_plain import PlainWatch
+
+            audience.views.append(
+                PlainWatch(
+                    _write_error, quiet=invocation.quiet, shown=planner_shown, base=invocation.cwd, now=clock.now
+                )
+            )
+            yield lambda text: click.echo(text, err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A path as the user would type it."""
+
+    cwd: Path
+
+    def __call__(self, path: Path) -> str:
+        try:
+            return path.relative_to(self.cwd).as_posix()
+        except ValueError:
+            return str(path)
+
+
+def _write_error(text: str) -> None:
+    click.echo(text, err=True, nl=False)
+
+
+async def _with_keys(
+    watching: Watching, invocation: Invocation, inputs: InputWatch, show: Callable[[str], None]
+) -> Any:
+    from kling_render.cli.keys import Keys
+
+    async with Keys(sys.stdin) as keys:
+        listening = asyncio.create_task(_listen(keys, watching, invocation, inputs, show))
+        try:
+            return await watching.execute()
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+
+async def _listen(
+    keys: Any, watching: Watching, invocation: Invocation, inputs: InputWatch, show: Callable[[str], None]
+) -> None:
+    actions: dict[str, Callable[[], None]] = {
+        "r": watching.render_held,
+        "c": watching.cancel_hold,
+        "esc": watching.cancel_hold,
+        "q": watching.quit,
+        "p": lambda: show(_plan_text(watching, verbose=invocation.verbose)),
+        "e": lambda: show(_explain_text(watching, color=invocation.color(sys.stderr))),
+        "w": lambda: show(_watched_text(inputs, _Shown(invocation.cwd))),
+        "o": lambda: _open(watching),
+    }
+    while True:
+        action = actions.get((await keys.next()).lower())
+        if action is not None:
+            action()
+
+
+def _plan_text(watching: Watching, *, verbose: bool) -> str:
+    from kling_render.planning.text import plan_text
+
+    return (
+        "there is no good plan yet" if watching.last is None else plan_text(watching.last.planned.plan, verbose=verbose)
+    )
+
+
+def _explain_text(watching: Watching, *, color: bool) -> str:
+    """Why the first of the jobs that the last plan changed is not up to date."""
+    from kling_render.cli.explain_text import explain_text
+    from kling_render.planning.records import Action
+    from kling_render.workspace.explaining import explain
+
+    if watching.last is None:
+        return "there is no good plan yet"
+    planned = watching.last.planned
+    jobs = [job for job in planned.plan.jobs if job.action is not Action.UP_TO_DATE] or list(planned.plan.jobs)
+    wanted = next((job for job in jobs if job.action is Action.RENDER), jobs[0])
+    return explain_text(explain(watching.last.workspace, planned, wanted.job.id), color=color, verbose=False)
+
+
+def _watched_text(inputs: InputWatch, shown: _Shown) -> str:
+    watched = inputs.watched
+    lines = [f"watched: {len(watched.files)} files, {len(watched.folders)} folders ({watched.how})"]
+    lines += [f"  {shown(path)}" for path in sorted(watched.files)]
+    lines += [f"  {shown(path)}/ (new and deleted files)" for path in sorted(watched.folders)]
+    return "\n".join([*lines, *watched.warnings])
+
+
+def _open(watching: Watching) -> None:
+    if watching.last is not None:
+        project = watching.last.planned.project
+        click.launch(str(project.folder / project.output_dir))

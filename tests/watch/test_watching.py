@@ -1,0 +1,284 @@
+"""The loop of watch mode in virtual time: what a save sets going, and what it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from kling_render.engine.work import Stop
+from kling_render.errors import SpendingRefused
+from kling_render.watch.news import Broken, Dropped, Holding, Rendering, Replanned, RunOver
+from kling_render.workspace.replanning import Replan
+from tests.watch.studio import Desk, Session, problem
+from tests.watch.virtual import play
+
+HOLD_S = 10.0
+
+
+def told(session: Session, story: Callable[[], Awaitable[None]]) -> None:
+    """Watch while the story happens, then quit."""
+
+    async def both() -> None:
+        watching = asyncio.create_task(session.watching.execute())
+        await asyncio.sleep(0.1)
+        await story()
+        session.watching.quit()
+        await watching
+
+    play(both())
+
+
+def test_a_save_is_rendered_after_its_hold() -> None:
+    """And not before; the index is written when it is done."""
+    desk = Desk(wanted={"a": "a1"}, done={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a2")
+        await asyncio.sleep(HOLD_S - 1)
+        assert desk.submits == []
+        await asyncio.sleep(2)
+        assert [key for _, key in desk.submits] == ["a2"]
+        await asyncio.sleep(400)
+        assert "a2" in desk.done
+        assert desk.indexed == 1
+
+    told(session, story)
+    assert [news.spent for news in session.of(RunOver)] == [1]
+
+
+def test_a_save_that_changes_nothing_does_nothing() -> None:
+    """The batch only triggers; the fingerprints decide."""
+    desk = Desk(wanted={"a": "a1"}, done={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        for _ in range(5):
+            await session.save()
+            await asyncio.sleep(20)
+
+    told(session, story)
+    assert desk.submits == []
+    assert [news.differs for news in session.of(Replanned)] == [True, *[False] * 6]
+    assert session.of(Rendering) == []
+
+
+def test_a_burst_of_saves_is_held_once_and_only_the_last_state_is_paid_for() -> None:
+    """Half-typed prompts cost nothing."""
+    desk = Desk(wanted={"a": "a1"}, done={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        for version in range(20):
+            await session.save(a=f"typed{version}")
+            await asyncio.sleep(3)
+        await asyncio.sleep(HOLD_S)
+
+    told(session, story)
+    assert [key for _, key in desk.submits] == ["typed19"]
+
+
+def test_what_is_queued_and_no_longer_wanted_is_dropped_and_what_runs_is_finished() -> None:
+    """Two of four were sent; the edit drops the other two, which cost nothing."""
+    desk = Desk(wanted={name: f"{name}0" for name in "abcd"}, done={"a0", "b0", "c0", "d0"}, at_once=2)
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a1", b="b1", c="c1", d="d1")
+        await asyncio.sleep(HOLD_S + 1)
+        assert {key for _, key in desk.submits} == {"a1", "b1"}
+        await session.save(a="a2", c="c0", d="d2")
+        await asyncio.sleep(1)
+        assert session.of(Dropped)[0].jobs == ("c", "d")
+        await asyncio.sleep(800)
+
+    told(session, story)
+    assert {key for _, key in desk.submits} == {"a1", "b1", "a2", "d2"}
+    assert desk.done >= {"a1", "b1", "a2", "d2"}
+    assert len(desk.submits) == 4
+
+
+def test_a_newer_save_goes_on_beside_what_is_still_wanted() -> None:
+    """The queue of the older save is not lost where the newer one wants it too."""
+    desk = Desk(wanted={name: f"{name}0" for name in "abc"}, done={"a0", "b0", "c0"}, at_once=1)
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a1", b="b1")
+        await asyncio.sleep(HOLD_S + 1)
+        await session.save(c="c1")
+        await asyncio.sleep(HOLD_S + 1)
+        assert session.of(Dropped) == []
+        await asyncio.sleep(1200)
+
+    told(session, story)
+    assert sorted(key for _, key in desk.submits) == ["a1", "b1", "c1"]
+
+
+def test_what_waits_at_the_start_is_paid_for_at_the_users_word_only() -> None:
+    """A save of something else does not start it either."""
+    desk = Desk(wanted={"a": "a1", "b": "b1"}, done=set())
+    session = Session(desk)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        await session.save(b="b2")
+        await asyncio.sleep(100)
+        assert [key for _, key in desk.submits] == ["b2"]
+        session.watching.render_held()
+        await asyncio.sleep(1)
+        assert [key for _, key in desk.submits] == ["b2", "a1"]
+
+    told(session, story)
+
+
+def test_errors_keep_the_last_good_plan_and_are_over_when_they_are_mended() -> None:
+    """What runs goes on; what was about to be paid for waits."""
+    desk = Desk(wanted={"a": "a1", "b": "b0"}, done={"b0"})
+    session = Session(desk, consent=True)
+
+    async def story() -> None:
+        await asyncio.sleep(HOLD_S + 1)
+        desk.broken = problem()
+        await session.save(b="b1")
+        await asyncio.sleep(500)
+        assert desk.done == {"a1", "b0"}
+        desk.broken = None
+        await session.save()
+        await asyncio.sleep(HOLD_S + 1)
+        assert [key for _, key in desk.submits] == ["a1", "b1"]
+
+    told(session, story)
+    assert session.of(Broken)
+
+
+def test_a_list_that_is_broken_at_the_start_is_waited_for() -> None:
+    """People start watching before they have finished typing."""
+    desk = Desk(wanted={"a": "a1"}, done={"a1"}, broken=problem())
+    session = Session(desk)
+
+    async def story() -> None:
+        await asyncio.sleep(60)
+        desk.broken = None
+        await session.save()
+        await asyncio.sleep(1)
+        assert session.watching.last is not None
+
+    told(session, story)
+
+
+@pytest.mark.parametrize("why", [Stop.ACCOUNT, Stop.BUDGET, Stop.UNREAD_LOG])
+def test_a_refused_account_stops_no_session_and_is_tried_again_at_the_next_save(why: Stop) -> None:
+    """Without running round and round meanwhile."""
+    desk = Desk(wanted={"a": "a0"}, done={"a0"}, refused=why)
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a1")
+        await asyncio.sleep(3600)
+        assert len(session.of(RunOver)) == 1
+        assert session.of(RunOver)[0].stops == ("no",)
+        desk.refused = None
+        await session.save()
+        await asyncio.sleep(HOLD_S + 1)
+        assert [key for _, key in desk.submits] == ["a1"]
+
+    told(session, story)
+
+
+def test_a_failing_job_does_not_run_round_and_round() -> None:
+    """It waits for the user's word, and other saves go on."""
+    desk = Desk(wanted={"a": "a0", "b": "b0"}, done={"a0", "b0"}, fails={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a1")
+        await asyncio.sleep(3600)
+        assert len(session.of(Rendering)) == 1
+        await session.save(b="b1")
+        await asyncio.sleep(3600)
+        assert [news.jobs for news in session.of(Rendering)] == [("a",), ("b",)]
+
+    told(session, story)
+
+
+def test_a_free_provider_never_waits() -> None:
+    """Rehearsals follow every save at once."""
+    desk = Desk(wanted={"a": "a1"}, provider="previz")
+    session = Session(desk)
+
+    async def story() -> None:
+        await asyncio.sleep(1)
+        assert [key for _, key in desk.submits] == ["a1"]
+
+    told(session, story)
+    assert session.of(Holding) == []
+
+
+def test_quitting_leaves_what_runs() -> None:
+    """It is resumable; nothing more is sent."""
+    desk = Desk(wanted={"a": "a1", "b": "b1"}, at_once=1)
+    session = Session(desk, consent=True)
+
+    async def story() -> None:
+        await asyncio.sleep(HOLD_S + 1)
+
+    told(session, story)
+    assert len(desk.submits) == 1
+    assert set(desk.running) == {"a1"}
+
+
+def test_a_project_that_may_not_be_watched_ends_the_session() -> None:
+    """Without a terminal the consent is given with the command."""
+    session = Session(Desk(wanted={"a": "a1"}))
+
+    def refuse(_replan: Replan) -> None:
+        raise SpendingRefused("nobody is here to agree")
+
+    session.watching.admit = refuse
+    with pytest.raises(SpendingRefused):
+        play(session.watching.execute())
+
+
+def day(hours: float) -> tuple[int, int, int]:
+    """Saves every minute; returns what grew between the first and the last tenth: bytes, objects, tasks."""
+    desk = Desk(wanted={name: f"{name}0" for name in "abc"}, done={"a0", "b0", "c0"})
+    session = Session(desk, keep=50)
+    readings: list[tuple[int, int, int]] = []
+
+    async def reading() -> None:
+        gc.collect()
+        readings.append((tracemalloc.get_traced_memory()[0], len(gc.get_objects()), len(asyncio.all_tasks())))
+
+    async def story() -> None:
+        minutes = int(hours * 60)
+        for minute in range(minutes):
+            desk.spent = desk.spent * 0
+            name = "abc"[minute % 3]
+            await session.save(**{name: f"{name}{minute % 7}"})
+            desk.done = set(sorted(desk.done)[-4:])
+            desk.submits.clear()
+            await asyncio.sleep(60)
+            if minute in (minutes // 10, minutes - 1):
+                await reading()
+
+    tracemalloc.start()
+    try:
+        told(session, story)
+    finally:
+        tracemalloc.stop()
+    (first_bytes, first_objects, first_tasks), (last_bytes, last_objects, last_tasks) = readings
+    assert desk.plans > hours * 60
+    return last_bytes - first_bytes, last_objects - first_objects, last_tasks - first_tasks
+
+
+def test_a_day_of_saves_leaves_nothing_behind() -> None:
+    """24 hours on the virtual clock: no growth of memory, objects or tasks."""
+    grown, objects, tasks = day(24.0)
+    assert grown < 200_000, grown
+    assert objects < 500, objects
+    assert tasks <= 1, tasks
