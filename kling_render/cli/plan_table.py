@@ -78,7 +78,7 @@ def _counts(console: Console, plan: Plan) -> None:
     table = _grid("right", "left", "left")
     bar = _bar_width(console)
     for action, count in action_counts(plan.jobs):
-        symbol, style = _look(console, action)
+        symbol, style = action_look(console, action)
         share = _bar(console, Decimal(count), Decimal(plan.totals.jobs), bar)
         table.add_row(Text(str(count), "bold"), Text(f"{symbol} {ACTION_WORDS[action]}", style), Text(share, style))
         if action is Action.RENDER:
@@ -185,7 +185,7 @@ def _narrow_jobs(console: Console, jobs: Sequence[PlannedJob]) -> None:
 
 def _facts(console: Console, planned: PlannedJob, room: int) -> tuple[Text, Text, Text, Text]:
     """Id, action, length and cost of a job."""
-    symbol, style = _look(console, planned.action)
+    symbol, style = action_look(console, planned.action)
     return (
         Text(cut_middle(planned.job.id, room)),
         Text(f"{symbol} {planned.action.value}", style),
@@ -219,7 +219,8 @@ def _grid(*sides: str) -> Table:
     return table
 
 
-def _look(console: Console, action: Action) -> tuple[str, str]:
+def action_look(console: Console, action: Action) -> tuple[str, str]:
+    """An action's symbol and style."""
     symbol, plain, style = _STYLES[action]
     return (plain if console.options.ascii_only else symbol), style
 
