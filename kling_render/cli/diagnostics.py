@@ -49,16 +49,19 @@ def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
     ]
 
 
-def render_text(diagnostics: Iterable[Diagnostic], color: bool = False, *, pictures: bool = False) -> str:
+def render_text(
+    diagnostics: Iterable[Diagnostic], color: bool = False, *, pictures: bool = False, columns: int = _WINDOW
+) -> str:
     """All diagnostics, a blank line between them, each with its line and a caret. Ends with a newline.
 
     Args:
         diagnostics: what to show.
         color: whether it is painted.
         pictures: whether the paths of pictures that show a problem are named.
+        columns: how many characters of a line of the file are shown, around what is wrong.
     """
     paint = _painted if color else _unpainted
-    return "\n".join(_one(diagnostic, paint, pictures) for diagnostic in diagnostics)
+    return "\n".join(_one(diagnostic, paint, pictures, min(columns, _WINDOW)) for diagnostic in diagnostics)
 
 
 def _painted(style: str, text: str) -> str:
@@ -69,7 +72,7 @@ def _unpainted(_: str, text: str) -> str:
     return text
 
 
-def _one(diagnostic: Diagnostic, paint: Any, pictures: bool) -> str:
+def _one(diagnostic: Diagnostic, paint: Any, pictures: bool, columns: int) -> str:
     places = [diagnostic.place] if diagnostic.place else []
     places += [place for _, place in diagnostic.related]
     gutter = max((len(str(place.line)) for place in places), default=1)
@@ -77,10 +80,10 @@ def _one(diagnostic: Diagnostic, paint: Any, pictures: bool) -> str:
     indent = " " * (gutter + 1)
     lines = [paint(style, f"{diagnostic.severity}[{diagnostic.code}]") + paint(_BOLD, f": {_text(diagnostic.message)}")]
     if diagnostic.place is not None:
-        lines += _excerpt(diagnostic.place, gutter, paint, style)
+        lines += _excerpt(diagnostic.place, gutter, paint, style, columns)
     for words, place in diagnostic.related:
         lines.append(f"{indent}{paint(_BLUE, 'note')}: {_text(words)}")
-        lines += _excerpt(place, gutter, paint, _BLUE)
+        lines += _excerpt(place, gutter, paint, _BLUE, columns)
     if diagnostic.help:
         lines.append(f"{indent}{paint(_BOLD, 'help')}: {_text(diagnostic.help)}")
     if pictures and diagnostic.picture:
@@ -93,23 +96,23 @@ def _text(text: str) -> str:
     return escaped(text).replace("\n", "\n    ")
 
 
-def _excerpt(place: Place, gutter: int, paint: Any, style: str) -> list[str]:
+def _excerpt(place: Place, gutter: int, paint: Any, style: str, columns: int) -> list[str]:
     arrow = f"{' ' * (gutter + 1)}{paint(_BLUE, '-->')} {_text(str(place)).replace(chr(10), ' ')}"
     if not place.text.strip():
         return [arrow]
-    shown, start, width = _window(place)
+    shown, start, width = _window(place, columns)
     bar = paint(_BLUE, f" {' ' * gutter} |")
     number = paint(_BLUE, f" {place.line:>{gutter}} |")
     return [arrow, bar, f"{number} {shown}".rstrip(), f"{bar} {' ' * start}{paint(style, '^' * width)}"]
 
 
-def _window(place: Place) -> tuple[str, int, int]:
+def _window(place: Place, columns: int) -> tuple[str, int, int]:
     """The line as it is shown, and where in it the caret begins and how wide it is, in columns of a terminal."""
     at = max(0, min(place.column - 1, len(place.text)))
     first, last = 0, len(place.text)
-    if last > _WINDOW:
-        first = max(0, min(at, last) - _WINDOW // 3)
-        last = min(last, first + _WINDOW)
+    if last > columns:
+        first = max(0, min(at, last) - columns // 3)
+        last = min(last, first + columns)
     cells = [_cell(char) for char in place.text[first:last]]
     shown = "".join(text for text, _ in cells).rstrip()
     shown = ("…" if first else "") + shown + ("…" if last < len(place.text) else "")

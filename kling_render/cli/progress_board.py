@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from statistics import median
+from types import MappingProxyType
 
 from kling_render.cli.job_words import ENDED, UNDER_WAY
 from kling_render.engine.work import JobReport, JobState
@@ -36,6 +38,11 @@ class Sums:
     left: Decimal | None
 
 
+def is_free(plan: Plan) -> bool:
+    """Whether no job of the plan can cost anything: then no money is shown."""
+    return all(price.source == "free" for price in plan.prices)
+
+
 class Board:
     """Follows the jobs of a run.
 
@@ -43,9 +50,17 @@ class Board:
         plan: gives the money each job may cost; None: nothing is submitted.
         cap_usd: the tightest cap of the run, and what already counted against it when the run began.
         committed_usd: see `cap_usd`.
+        since: jobs that were under way already when the run began, and since when.
     """
 
-    def __init__(self, plan: Plan | None, cap_usd: Decimal | None = None, committed_usd: Decimal = Decimal(0)) -> None:
+    def __init__(
+        self,
+        plan: Plan | None,
+        cap_usd: Decimal | None = None,
+        committed_usd: Decimal = Decimal(0),
+        since: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self._since = dict(since)
         self._cap = cap_usd
         self._committed = committed_usd
         self._holds = {p.job.id: _hold(p) for p in plan.jobs} if plan else {}
@@ -70,7 +85,7 @@ class Board:
         self.counts[report.state] += 1
         started = old.started if old else None
         if report.state in UNDER_WAY and (started is None or (old and old.ended is not None)):
-            started = now
+            started = self._since.pop(job, now)
         ended = now if report.state in ENDED else None
         self._rows[job] = Row(report=report, started=started, ended=ended)
         self._file(report)
@@ -107,6 +122,10 @@ class Board:
         }
         left_out = ", ".join(f"{count} more {word}" for word, count in hidden.items() if count)
         return [self._rows[job] for job in (*chosen, *waiting)], left_out
+
+    def under_way(self) -> dict[str, float]:
+        """The jobs under way, and since when."""
+        return {job: self._rows[job].started or 0.0 for job in self._under_way}
 
     @property
     def total(self) -> int:

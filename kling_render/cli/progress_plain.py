@@ -9,7 +9,7 @@ from pathlib import Path
 from kling_render.cli.job_words import ENDED, LOOKS, TROUBLE, one_line, outcome
 from kling_render.engine.work import JobReport, JobState, Progress
 
-_WIDTH = max(len(look.word) for look in LOOKS.values())
+WIDTH = max(len(look.word) for look in LOOKS.values())
 _FIGURES = re.compile(r"[0-9]+")
 _SILENT = frozenset({JobState.FETCHING, JobState.UP_TO_DATE})
 
@@ -68,7 +68,7 @@ class PlainProgress:
         return "  ".join(filter(None, (generation_id, sentence)))
 
     def _line(self, word: str, text: str) -> None:
-        self._write(f"{word.ljust(_WIDTH)}  {text}\n")
+        self._write(f"{word.ljust(WIDTH)}  {text}\n")
 
 
 def _news(report: JobReport, text: str, said: set[str]) -> str | None:
