@@ -139,11 +139,12 @@ class Planner:
 
     def _purse(self, planned: Planned) -> Purse:
         project, namespace, now = planned.project, planned.plan.namespace, self.clock.now()
+        found = self.budgets(planned, "", now)
         with self.store.ledger.reading() as ledger:
             last_hour = ledger.spent(namespace, str(project.folder), now - HOUR_S).committed
             rooms = [
                 (cap.limit - ledger.spent(namespace, cap.project_folder, cap.since, cap.run).committed, cap.name)
-                for cap in self.budgets(planned, "", now)
+                for cap in found
             ]
         left, name = min(rooms, default=(None, ""))
         return Purse(
