@@ -36,6 +36,8 @@ _HEADLINES = {
     Action.BLOCKED: "blocked: nothing is sent for it",
     Action.PINNED: "picked and edited since: its picked take stays, and nothing is sent",
 }
+_PROMISED = "to fetch, free: the lock file says that it was paid for"
+_UNPROVEN = "up to date, because its result stands in its place: the lock file says that this request made it"
 _KEPT = {
     Action.UP_TO_DATE: "up to date, because an earlier result was kept for it and stands in its place",
     Action.RESTORE: "to restore, free, because an earlier result was kept for it",
@@ -68,6 +70,9 @@ def explain_text(told: Explained, *, color: bool, verbose: bool, zone: tzinfo | 
 def _head(told: Explained, paint: Paint) -> Iterator[str]:
     planned = told.planned
     headline = (_KEPT if told.kept else _HEADLINES).get(planned.action) or _HEADLINES[planned.action]
+    headline = _PROMISED if planned.is_promised else headline
+    if planned.action is Action.UP_TO_DATE and not told.kept and told.proof == "":
+        headline = _UNPROVEN
     yield f"{paint(_BOLD, escaped(planned.job.id))}: {headline}"
     for each in planned.reasons:
         at = f" ({one_line(each.at)})" if each.at else ""
@@ -91,6 +96,8 @@ def _result(told: Explained, zone: tzinfo | None) -> Iterator[str]:
         yield f"  made for: {_whose(told, source)}"
     if told.kept is not None:
         yield f"  {_kept_text(told.kept, zone)}"
+    if told.proof is not None:
+        yield f"  by the lock file; {_proof_text(told)}"
     yield f"  stands at: {'; '.join(_stands(told)) or 'nowhere in the output folder yet; it is in the store'}"
 
 
@@ -106,6 +113,12 @@ def _stands(told: Explained) -> list[str]:
 def _kept_text(kept: Kept, zone: tzinfo | None) -> str:
     why = f" because {one_line(kept.why)}" if kept.why else ""
     return f"kept from {kept.fingerprint[:SHORT]} by {one_line(kept.by)} at {local(kept.at, zone)}{why}"
+
+
+def _proof_text(told: Explained) -> str:
+    """What the lock file's word rests on."""
+    what = "what it was paid for" if told.kept is not None else "that it was paid for this request"
+    return f"{what}: {one_line(told.proof)}" if told.proof else f"nothing else says {what}"
 
 
 def _cost(told: Explained, result: Result) -> str:
@@ -269,6 +282,7 @@ def _result_document(told: Explained, result: Result) -> dict[str, Any]:
         "kept": None
         if kept is None
         else {"fingerprint": kept.fingerprint, "by": kept.by, "at": iso(kept.at), "why": kept.why},
+        "locked": None if told.proof is None else {"proof": told.proof},
     }
 
 

@@ -79,8 +79,10 @@ def _reliable(workspace: Workspace, planned: Planned, settings: Settings) -> Loc
         raise UsageError(f"{path.name} cannot be read: {error.strerror or error}", help=_WRITES_IT) from None
     if lock is None:
         raise UsageError(f"there is no {path.name} beside the shot list", help=_WRITES_IT, code="no-lock")
-    if problem := lock.problem or lock.foreign:
+    unread = f"has an entry that cannot be read: {next(iter(lock.unread))}" if lock.unread else ""
+    if problem := lock.problem or lock.foreign or unread:
         mends = "`kling-render plan` writes it anew, as far as it can tell" if lock.problem else _WRITES_IT
+        mends = "correct it, or take it out" if problem is unread else mends
         raise UsageError(f"{path.name} {problem}", help=mends, code="broken-lock")
     if lock.api not in (None, settings.namespace):
         said = f"{path.name} is of {lock.api}, and this run is of {settings.namespace}"

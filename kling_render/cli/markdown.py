@@ -56,6 +56,10 @@ def _head(of: Comparison) -> Iterator[str]:
         yield f"### kling-render: {jobs_word(sums.render)} to render, {bill}"
     else:
         yield "### kling-render: nothing to render, $0.00"
+    if sums.locked:
+        most = total_usd((sums.up_to_usd, sums.locked_up_to_usd))
+        yield ""
+        yield f"{jobs_word(sums.locked)} paid before, as the lock file says; if links are dead up to {usd_text(most)}."
     yield ""
     yield f"{code(of.plan.project)} compared with {code(of.base.ref)} ({code(of.base.commit[:12])}): {counts_text(of)}."
 
@@ -91,7 +95,8 @@ def _jobs(of: Comparison) -> Iterator[str]:
     rows = [p for p in of.plan.jobs if of.changes[p.job.id] in (Change.ADDED, Change.CHANGED)]
 
     def row(planned: PlannedJob) -> tuple[str, ...]:
-        cost = usd_text(planned.estimate_usd) if planned.action is Action.RENDER else "shared"
+        free = "paid before" if planned.is_promised else "shared"
+        cost = usd_text(planned.estimate_usd) if planned.action is Action.RENDER else free
         return code(planned.job.id), of.changes[planned.job.id].value, "; ".join(map(_why, planned.reasons)), cost
 
     lines = list(_table("| job | change | why | cost |", "| --- | --- | --- | ---: |", rows, row))

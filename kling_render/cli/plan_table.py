@@ -17,10 +17,10 @@ from kling_render.cli.job_words import one_line
 from kling_render.planning.prices import total_usd
 from kling_render.planning.records import Action, Plan, PlannedJob
 from kling_render.planning.text import (
-    ACTION_WORDS,
     GROUPS,
     LISTED,
     action_counts,
+    action_words,
     cause_text,
     cost_text,
     costly_groups,
@@ -75,12 +75,12 @@ def _line(text: str, style: str = "") -> Text:
 
 def _counts(console: Console, plan: Plan) -> None:
     """How many jobs of each action, with bars of their share."""
-    table = _grid("right", "left", "left")
+    table, words = _grid("right", "left", "left"), action_words(plan.jobs)
     bar = _bar_width(console)
     for action, count in action_counts(plan.jobs):
         symbol, style = action_look(console, action)
         share = _bar(console, Decimal(count), Decimal(plan.totals.jobs), bar)
-        table.add_row(Text(str(count), "bold"), Text(f"{symbol} {ACTION_WORDS[action]}", style), Text(share, style))
+        table.add_row(Text(str(count), "bold"), Text(f"{symbol} {words[action]}", style), Text(share, style))
         if action is Action.RENDER:
             table.add_row("", Text(f"  {render_kinds(plan.jobs)}", "dim"))
     console.print(Padding(table, (0, 0, 0, 2)))

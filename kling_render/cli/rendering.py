@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from kling_render.planning.saved import SavedPlan
 from kling_render.planning.text import jobs_word, usd_text
 from kling_render.workspace.applying import Narrow, load, only, refuse_departures
 from kling_render.workspace.locked_results import filled_from_lock
+from kling_render.workspace.locking import before_paying, wants_to_pay
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths
@@ -56,16 +58,28 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
         narrow: Narrow | None = only(saved) if saved else pilot if given.get("pilot") else None
-        planned = workspace.plan(project, inspection, digests, select, again=again, narrow=narrow)
+        planned = workspace.plan(project, inspection, digests, select, again=again, narrow=narrow, trusting=True)
         if saved is not None:
             refuse_departures(workspace, planned, saved)
+        told = before_paying(workspace, project) if wants_to_pay(planned.plan) else ""
         planned = filled_from_lock(
             workspace,
             planned,
             digests,
-            lambda: workspace.plan(project, inspection, digests, select, lookup=False, again=again, narrow=narrow),
+            partial(
+                workspace.plan,
+                project,
+                inspection,
+                digests,
+                select,
+                lookup=not (planned.everything.totals.render or planned.everything.totals.locked),  # else asked before
+                again=again,
+                narrow=narrow,
+            ),
             invocation.say,
         )
+        if saved is not None:
+            refuse_departures(workspace, planned, saved, tried=True)
         invocation.show_warnings(workspace.warnings)
         session = Session(workspace, planned, digests, Several(), alone=saved is not None)
         if not session.free:
@@ -74,6 +88,8 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
             _announce(invocation, session)
             if narrow is None:
                 _suggest_pilot(invocation, planned)
+            if told and planned.plan.totals.render:
+                click.echo(f"warning: {told}", err=True)
             ask(planned.plan, settings, project.budget, yes=given["yes"], max_usd=_max_usd(settings, given))
         if planned.plan.totals.render:
             session.check_output()
@@ -165,13 +181,17 @@ def _limit(session: Session, found: Sequence[Cap]) -> Limit | None:
     return None if limit is None else Limit(usd_of(limit), usd_of(committed))
 
 
+def at_once(settings: Settings, *, free: bool) -> int:
+    """How many jobs run at once; rehearsals keep to the cores of this machine."""
+    if free and settings.origins.get("jobs") == "default":
+        return min(settings.jobs, os.cpu_count() or 1)
+    return settings.jobs
+
+
 def _options(session: Session, settings: Settings, given: dict[str, Any]) -> Callable[[str], Options]:
     project, clock = session.planned.project, session.workspace.clock
 
     def options(run_id: str) -> Options:
-        at_once = settings.jobs
-        if session.free and settings.origins.get("jobs") == "default":
-            at_once = min(at_once, os.cpu_count() or 1)
         limits = caps(
             settings,
             project.budget,
@@ -181,7 +201,7 @@ def _options(session: Session, settings: Settings, given: dict[str, Any]) -> Cal
             max_usd=_max_usd(settings, given),
         )
         return Options(
-            jobs=at_once,
+            jobs=at_once(settings, free=session.free),
             poll_s=settings.poll_seconds,
             absence_s=settings.absence_seconds,
             retries=settings.retries,

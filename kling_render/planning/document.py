@@ -94,4 +94,6 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "estimate_usd": money(totals.estimate_usd),
         "up_to_usd": money(totals.up_to_usd),
         "saved_usd": money(totals.saved_usd),
+        "locked": totals.locked,
+        "locked_up_to_usd": money(totals.locked_up_to_usd),
     }

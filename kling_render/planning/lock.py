@@ -1,31 +1,37 @@
-"""The lock file: which result each job of a project has, made for git. Pure text in, values out, and back.
-
-One block per job, sorted by id, and nothing in it that changes by itself: two clones write the same bytes, and a merge
-conflict stays within a job's block. A damaged file is read as far as its blocks are whole.
-"""
+"""The lock file as values: which result each job of a project has, what it should say, and what it promises. Pure."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple
 
+from kling_render.lifecycle.identity import PREFIX_LENGTH
 from kling_render.lifecycle.records import Result, usd_of
+from kling_render.lifecycle.states import SPENT_NOTHING
 from kling_render.planning.document import money
-from kling_render.planning.records import Action, Plan, PlannedJob
+from kling_render.planning.plan import totals
+from kling_render.planning.records import Action, Plan, PlannedJob, Reason, ReasonCode, reason
 
-FORMAT = "kling-render.lock/1"
-_FAMILY = FORMAT.rpartition("/")[0] + "/"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_GENERATION = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_USD = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
-_BLOCK = re.compile(r'"([^"\\]{1,512})"\s*:\s*(\{[^{}]*\})')
-_MARKS = ("<<<<<<<", ">>>>>>>")
+FIELDS = frozenset({"fingerprint", "sha256", "generation_id", "usd", "kept"})
+"""Of an entry, as far as this version knows."""
+GENERATION = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _KEPT = frozenset({Action.UP_TO_DATE, Action.PINNED})
+_MISSING = frozenset({Action.RENDER, Action.ADOPT, Action.BLOCKED})
 _SHOWN = 12
+
+
+class Kept(NamedTuple):
+    """The decision to keep a result for another request than the one it was paid for."""
+
+    #: The fingerprint it was paid for; its first 32 hex digits where nobody knows more.
+    origin: str
+    by: str
+    #: ISO 8601, UTC, whole seconds: of the decision, so it never changes by itself. Empty when nobody said.
+    at: str
+    why: str
 
 
 class Locked(NamedTuple):
@@ -38,6 +44,35 @@ class Locked(NamedTuple):
     generation_id: str | None
     #: What it cost, in USD, as exact decimal text; None when the provider did not say.
     usd: str | None
+    #: Who kept it for this request; None for one that was paid for it.
+    kept: Kept | None = None
+    #: Fields that are not known or cannot be read, as JSON: they stay as they are.
+    rest: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def restored(self) -> Locked:
+        """As it was before the result was kept: the request that it was made by."""
+        assert self.kept is not None
+        return self._replace(fingerprint=self.kept.origin, kept=None)
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether a generation that was paid for this request may be the entry's: its own, or the one it was kept from.
+
+        The account's log knows the first 32 hex digits only.
+        """
+        origins = (self.fingerprint, self.kept.origin if self.kept else "")
+        return fingerprint[:PREFIX_LENGTH] in [origin[:PREFIX_LENGTH] for origin in origins]
+
+
+class Flaw(NamedTuple):
+    """Something in a file that cannot be read."""
+
+    job: str
+    #: "the entry", "the usd".
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.job}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +88,20 @@ class LockFile:
     problem: str = ""
     #: Why it must be left alone ("was written by a newer version"); empty for one of ours.
     foreign: str = ""
+    #: Job id → the JSON of an entry that cannot be read, and stays as it is.
+    unread: Mapping[str, str] = field(default_factory=dict)
+    #: What cannot be read of it, entries included.
+    flaws: tuple[Flaw, ...] = ()
+    #: Jobs with a block of which only a part is there, and how many parts there are besides.
+    torn: frozenset[str] = frozenset()
+    nameless: int = 0
+    #: Fields of the whole file that this version does not know, as JSON.
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether a job has several entries."""
+        return any(len(entries) > 1 for entries in self.jobs.values())
 
     def by_fingerprint(self) -> dict[str, list[Locked]]:
         """Every result by the request it belongs to: a renamed job has its result under another id."""
@@ -63,157 +112,91 @@ class LockFile:
         return found
 
 
-def lock_text(*, project: str | None, provider: str, api: str, entries: Iterable[Locked]) -> bytes:
-    """The file's bytes; `project` is left out where it only repeats the folder's name, which clones choose freely."""
-    head = {"format": FORMAT, "project": project, "provider": provider, "api": api}
-    lines = [f"  {json.dumps(name)}: {json.dumps(value)},\n" for name, value in head.items() if value is not None]
-    blocks = [_block(entry) for entry in sorted(entries)]
-    jobs = "{\n" + ",\n".join(blocks) + "\n  }" if blocks else "{}"
-    return ("{\n" + "".join(lines) + f'  "jobs": {jobs}\n' + "}\n").encode()
+# -- what it should say --------------------------------------------------------------------------------------------
 
 
-def _block(entry: Locked) -> str:
-    """By hand: the encoder takes a slow path for indented text, and a run with nothing to do comes here too."""
-    job, fingerprint, sha256, generation, usd = entry
-    return (
-        f"    {json.dumps(job)}: {{\n"
-        f'      "fingerprint": "{fingerprint}",\n'
-        f'      "sha256": "{sha256}",\n'
-        f'      "generation_id": {_quoted(generation)},\n'
-        f'      "usd": {_quoted(usd)}\n'
-        "    }"
-    )
+def _never(_entry: Locked) -> bool:
+    return False
 
 
-def _quoted(word: str | None) -> str:
-    """Digits, letters and points only: nothing to escape."""
-    return "null" if word is None else f'"{word}"'
-
-
-# -- reading -------------------------------------------------------------------------------------------------------
-
-
-def parse(data: bytes) -> LockFile:
-    """What the bytes say, however damaged they are."""
-    text = data.decode("utf-8-sig", "replace")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return _salvaged(text)
-    said = content.get("format") if isinstance(content, dict) else None
-    if said != FORMAT:
-        newer = isinstance(said, str) and said.startswith(_FAMILY)
-        return LockFile(foreign=f"has the unknown format '{said}'" if newer else "is no lock file of kling-render")
-    jobs = content.get("jobs")
-    blocks = jobs if isinstance(jobs, dict) else {}
-    found = {job: entry for job, block in blocks.items() if (entry := _locked(job, block)) is not None}
-    whole = isinstance(jobs, dict) and len(found) == len(jobs)
-    return LockFile(
-        jobs={job: (entry,) for job, entry in found.items()},
-        api=_word(content.get("api")),
-        project=_word(content.get("project")),
-        problem="" if whole else "has entries that cannot be read",
-    )
-
-
-def is_json(data: bytes) -> bool:
-    """Whether the bytes are whole: quicker than to read what they say."""
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _salvaged(text: str) -> LockFile:
-    """Every whole block of a file that is no JSON; of a conflict those of both sides."""
-    said = _field(text, "format")
-    if said is not None and said != FORMAT:
-        return LockFile(foreign=f"has the unknown format '{said}'")
-    conflict = any(line.startswith(_MARKS) for line in text.splitlines())
-    jobs: dict[str, tuple[Locked, ...]] = {}
-    for side in _sides(text):
-        for match in _BLOCK.finditer(side):
-            entry = _locked(match[1], _json(match[2]))
-            if entry is not None and entry not in jobs.get(entry.job, ()):
-                jobs[entry.job] = (*jobs.get(entry.job, ()), entry)
-    return LockFile(
-        jobs=jobs,
-        api=_field(text, "api"),
-        project=_field(text, "project"),
-        problem="has merge conflicts" if conflict else "is no complete JSON",
-    )
-
-
-def _sides(text: str) -> tuple[str, str]:
-    """The text as each side of a merge has it; the common ancestor, where it is shown, is left out."""
-    ours: list[str] = []
-    theirs: list[str] = []
-    into: tuple[list[str], ...] = (ours, theirs)
-    for line in text.splitlines():
-        if line.startswith("<<<<<<<"):
-            into = (ours,)
-        elif line.startswith("|||||||"):
-            into = ()
-        elif line.startswith("======="):
-            into = (theirs,)
-        elif line.startswith(">>>>>>>"):
-            into = (ours, theirs)
-        else:
-            for side in into:
-                side.append(line)
-    return "\n".join(ours), "\n".join(theirs)
-
-
-def _locked(job: str, block: Any) -> Locked | None:
-    """A block's entry; None when something in it is not what it should be."""
-    if not isinstance(block, dict):
-        return None
-    fingerprint, sha256 = block.get("fingerprint"), block.get("sha256")
-    generation, usd = block.get("generation_id"), block.get("usd")
-    if (generation is not None and not _is(generation, _GENERATION)) or (usd is not None and not _is(usd, _USD)):
-        return None
-    if _is(fingerprint, _DIGEST) and _is(sha256, _DIGEST):
-        return Locked(job=job, fingerprint=fingerprint, sha256=sha256, generation_id=generation, usd=usd)
-    return None
-
-
-def _is(value: object, pattern: re.Pattern[str]) -> TypeGuard[str]:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _field(text: str, name: str) -> str | None:
-    match = re.search(rf'"{name}"\s*:\s*"([^"\\]*)"', text)
-    return match[1] if match else None
-
-
-def _word(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-# -- against a plan ------------------------------------------------------------------------------------------------
-
-
-def entries_of(plan: Plan, old: LockFile | None) -> list[Locked]:
+def entries_of(
+    plan: Plan,
+    old: LockFile | None,
+    *,
+    kept: Mapping[str, Kept] | None = None,
+    undone: Callable[[Locked], bool] = _never,
+) -> list[Locked]:
     """What the file should say after a run: one entry for each job of the plan that has or had a result.
 
     A job whose result stands in its place is described by it. One that was edited and not rendered keeps its entry, for
     the old result stands in its place still. A damaged file gets what the store knows besides.
+
+    Args:
+        plan: of everything.
+        old: what the file says now.
+        kept: by fingerprint, who kept a result for it.
+        undone: whether the keeping that an entry tells of was taken back here.
     """
-    told = (_standing(planned) or _earlier(planned, old) for planned in plan.jobs)
+    known = None if old is None else old.by_fingerprint()
+    told = (_told(planned, old, known or {}, kept or {}, undone) for planned in plan.jobs)
     return [entry for entry in told if entry is not None]
+
+
+def _told(
+    planned: PlannedJob,
+    old: LockFile | None,
+    known: Mapping[str, list[Locked]],
+    kept: Mapping[str, Kept],
+    undone: Callable[[Locked], bool],
+) -> Locked | None:
+    if planned.result is not None and (planned.action in _KEPT or (old is not None and old.problem)):
+        mine = _of_result(planned.job.id, planned.result, kept)
+        return mine if old is None else _with_more(mine, old)
+    earlier = None if old is None else _earlier(planned, old, known)
+    if earlier is None or earlier.kept is None or len(earlier.kept.origin) != len(earlier.fingerprint):
+        return earlier
+    return earlier.restored if undone(earlier) else earlier
+
+
+def _with_more(mine: Locked, old: LockFile) -> Locked:
+    """The same result as another store or version knows it: what it says besides stays."""
+    same = next((e for e in old.jobs.get(mine.job, ()) if e[1:3] == mine[1:3]), None)
+    if same is None:
+        return mine
+    return mine._replace(
+        generation_id=mine.generation_id or same.generation_id,
+        usd=same.usd if mine.usd is None else mine.usd,
+        kept=mine.kept or same.kept,
+        rest=tuple(one for one in same.rest if one[0] not in FIELDS),
+    )
+
+
+def _earlier(planned: PlannedJob, old: LockFile, known: Mapping[str, list[Locked]]) -> Locked | None:
+    """The entry of a job without a result in its place: what fits it, under whatever id it stands; else its own."""
+    own, wanted = old.jobs.get(planned.job.id, ()), wanted_fingerprint(planned)
+    fitting = [entry for entry in own if entry.fingerprint == wanted] or known.get(wanted, [])
+    found = next(iter([*fitting, *own]), None)
+    return None if found is None else found._replace(job=planned.job.id)
 
 
 def is_settled(plan: Plan) -> bool:
     """Whether every job's entry is told by its result, so that the old file says nothing more."""
     return all(planned.action in _KEPT and planned.result is not None for planned in plan.jobs)
+
+
+def _of_result(job: str, result: Result, kept: Mapping[str, Kept]) -> Locked:
+    named = result.generation_id is not None and GENERATION.fullmatch(result.generation_id)
+    generation = result.generation_id if named else None
+    usd = _usd_text(result.charge)
+    return Locked(job, result.fingerprint, result.blob, generation, usd, kept.get(result.fingerprint))
+
+
+@lru_cache(maxsize=256)
+def _usd_text(charge: int | None) -> str | None:
+    return None if charge is None else money(usd_of(charge))
+
+
+# -- against a plan ------------------------------------------------------------------------------------------------
 
 
 def wanted_fingerprint(planned: PlannedJob) -> str:
@@ -247,27 +230,44 @@ def _difference(planned: PlannedJob, lock: LockFile) -> str:
     return ""
 
 
-def _standing(planned: PlannedJob) -> Locked | None:
-    if planned.action not in _KEPT or planned.result is None:
-        return None
-    return _of_result(planned.job.id, planned.result)
+# -- what it promises ----------------------------------------------------------------------------------------------
 
 
-def _earlier(planned: PlannedJob, old: LockFile | None) -> Locked | None:
-    if old is None:
-        return None
-    if old.problem and planned.result is not None:
-        return _of_result(planned.job.id, planned.result)
-    entries = old.jobs.get(planned.job.id, ())
-    fitting = [entry for entry in entries if entry.fingerprint == wanted_fingerprint(planned)]
-    return next(iter([*fitting, *entries]), None)
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A result that a plan need not pay for, as the lock file says."""
+
+    entry: Locked
+    #: Its bytes are in the store or in the output folder: nobody has to be asked.
+    here: bool
+
+    @property
+    def reason(self) -> Reason:
+        """Why the job is not rendered."""
+        kept = self.entry.kept
+        more = f", kept from {kept.origin[:_SHOWN]} by {kept.by or 'somebody'}" if kept else ""
+        if self.here:
+            return reason(ReasonCode.LOCKED_HERE, f"locked: its bytes are here{more}")
+        paid = f"paid generation {self.entry.generation_id}"
+        return reason(ReasonCode.LOCKED, f"locked: {paid}, fetched for nothing while its link lives{more}")
 
 
-def _of_result(job: str, result: Result) -> Locked:
-    generation = result.generation_id if _is(result.generation_id, _GENERATION) else None
-    return Locked(job, result.fingerprint, result.blob, generation, _usd_text(result.charge))
+def is_missing(planned: PlannedJob) -> bool:
+    """Nothing is known of it that is or may be paid: what only the user can settle stays with the user."""
+    attempt = planned.attempt
+    open_to_all = attempt is None or planned.action is not Action.BLOCKED or attempt.state in SPENT_NOTHING
+    return planned.action in _MISSING and planned.result is None and open_to_all
 
 
-@lru_cache(maxsize=256)
-def _usd_text(charge: int | None) -> str | None:
-    return None if charge is None else money(usd_of(charge))
+def promised(plan: Plan, promises: Mapping[str, Promise]) -> Plan:
+    """The plan with what the lock file brings, by result key: it is tried before anything is paid."""
+    if not promises:
+        return plan
+    jobs = tuple(_promised(planned, promises.get(planned.key)) for planned in plan.jobs)
+    return replace(plan, jobs=jobs, totals=totals(jobs))
+
+
+def _promised(planned: PlannedJob, promise: Promise | None) -> PlannedJob:
+    if promise is None or not is_missing(planned):
+        return planned
+    return replace(planned, action=Action.ADOPT, reasons=(promise.reason,))

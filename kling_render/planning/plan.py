@@ -150,6 +150,8 @@ def totals(jobs: Iterable[PlannedJob]) -> Totals:
     planned = tuple(jobs)
     actions = [job.action for job in planned]
     free = (Action.UP_TO_DATE, Action.RESTORE, Action.ADOPT)  # a set would hash every action, in plain Python
+    codes = {p.key: p.reasons[0].code for p in planned if p.action is Action.ADOPT and p.reasons}
+    locked = {key for key, code in codes.items() if code is ReasonCode.LOCKED}  # those that share one are paid once
     return Totals(
         jobs=len(planned),
         render=actions.count(Action.RENDER),
@@ -161,7 +163,9 @@ def totals(jobs: Iterable[PlannedJob]) -> Totals:
         pinned=actions.count(Action.PINNED),
         estimate_usd=total_usd(job.estimate_usd for job in planned if job.action is Action.RENDER),
         up_to_usd=total_usd(job.up_to_usd for job in planned if job.action is Action.RENDER),
-        saved_usd=total_usd(job.estimate_usd for job in planned if job.action in free),
+        saved_usd=total_usd(job.estimate_usd for job in planned if job.action in free and job.key not in locked),
+        locked=sum(job.key in locked for job in planned) if locked else 0,
+        locked_up_to_usd=total_usd({job.key: job.up_to_usd for job in planned if job.key in locked}.values()),
     )
 
 

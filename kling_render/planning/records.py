@@ -23,7 +23,7 @@ class Action(StrEnum):
     RESTORE = "restore"
     #: Go on with an attempt that was already made; free.
     RESUME = "resume"
-    #: Take over the result that another job of this plan brings; free.
+    #: Take over a result that is paid for: what another job of this plan brings, or what the lock file names; free.
     ADOPT = "adopt"
     #: Submit: the only action that spends.
     RENDER = "render"
@@ -59,6 +59,8 @@ class ReasonCode(StrEnum):
     HELD_BACK = "held-back"
     BLOCKED = "blocked"
     PICKED = "picked"
+    LOCKED = "locked"
+    LOCKED_HERE = "locked-here"
 
 
 SENTENCES = {
@@ -85,7 +87,12 @@ SENTENCES = {
     ReasonCode.HELD_BACK: "it failed and is not tried again by itself",
     ReasonCode.BLOCKED: "it cannot be rendered",
     ReasonCode.PICKED: "a take is picked and protected",
+    ReasonCode.LOCKED: "the lock file names a paid generation",
+    ReasonCode.LOCKED_HERE: "the lock file names its result, whose bytes are here",
 }
+
+
+_PROMISED = frozenset({ReasonCode.LOCKED, ReasonCode.LOCKED_HERE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,11 @@ class PlannedJob:
     #: What a budget holds for a render: the estimate, or more where earlier charges were more.
     hold_usd: Decimal | None = None
 
+    @property
+    def is_promised(self) -> bool:
+        """Whether only the lock file says that it is paid for: to be tried before anything is paid."""
+        return self.action is Action.ADOPT and any(each.code in _PROMISED for each in self.reasons)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
@@ -164,6 +176,10 @@ class Totals:
     up_to_usd: Decimal | None
     #: What the jobs that have a result already, or share one, would cost.
     saved_usd: Decimal | None
+    #: Of `adopt`: what the lock file says is paid for and to be fetched.
+    locked: int = 0
+    #: What those cost at most if the provider has them no longer; no part of `up_to_usd`.
+    locked_up_to_usd: Decimal | None = Decimal(0)
 
 
 class NoteCode(StrEnum):

@@ -43,6 +43,8 @@ class SavedJob:
     shares: bool
     #: The manifest's fields; prompts and addresses as digests. Tells what changed.
     request: Mapping[str, Any]
+    #: Whether the lock file brings it, so that nothing was agreed to be paid for it.
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +84,8 @@ class Departure:
 
 
 def save(plan: Plan, *, selectors: Sequence[str], pilot: bool, tool_version: str, made_at: str) -> SavedPlan:
-    """What of a plan spends, and what shares in it."""
-    rendered = {planned.key for planned in plan.jobs if planned.action is Action.RENDER}
+    """What of a plan spends, and what shares in it; what the lock file brings, too, lest it be paid for after all."""
+    rendered = {planned.key for planned in plan.jobs if planned.action is Action.RENDER or planned.is_promised}
     jobs = [p for p in plan.jobs if p.action in (Action.RENDER, Action.ADOPT) and p.key in rendered]
     return SavedPlan(
         tool_version=tool_version,
@@ -134,7 +136,9 @@ def read(text: bytes) -> SavedPlan:
         raise NotAPlan("it is not complete") from fault
 
 
-def departures(saved: SavedPlan, now: Plan, chosen: Iterable[PlannedJob], *, tolerance: Decimal) -> list[Departure]:
+def departures(
+    saved: SavedPlan, now: Plan, chosen: Iterable[PlannedJob], *, tolerance: Decimal, tried: bool = False
+) -> list[Departure]:
     """Every way in which the present is not what was agreed to; empty when the plan may be applied.
 
     Args:
@@ -142,6 +146,7 @@ def departures(saved: SavedPlan, now: Plan, chosen: Iterable[PlannedJob], *, tol
         now: the plan of everything, as of now.
         chosen: what of it the saved plan's own selection chooses now.
         tolerance: how far a job's price may rise, as a share of it (0.05: five per cent).
+        tried: whether what the lock file brings was tried: what it could not bring would have to be paid for.
     """
     whole = [("project", saved.project, now.project), ("provider", saved.provider, now.provider)]
     whole += [("account's side", saved.namespace, now.namespace)]
@@ -151,6 +156,8 @@ def departures(saved: SavedPlan, now: Plan, chosen: Iterable[PlannedJob], *, tol
     present = {planned.job.id: planned for planned in now.jobs}
     for job in saved.jobs:
         found += _of_job(job, present.get(job.id), now.output_dir, tolerance)
+    if tried:
+        found += _not_brought(saved, present)
     agreed = {job.id for job in saved.jobs}
     fingerprints = {job.fingerprint for job in saved.jobs}
     for planned in chosen:
@@ -160,9 +167,18 @@ def departures(saved: SavedPlan, now: Plan, chosen: Iterable[PlannedJob], *, tol
     return found
 
 
+def _not_brought(saved: SavedPlan, present: Mapping[str, PlannedJob]) -> list[Departure]:
+    jobs = [(job, present.get(job.id)) for job in saved.jobs if job.locked]
+    return [
+        Departure(job.id, "job", "to fetch by the lock file, for nothing", _would(planned), planned.job.place)
+        for job, planned in jobs
+        if planned is not None and planned.action is Action.RENDER and planned.fingerprint == job.fingerprint
+    ]
+
+
 def _would(planned: PlannedJob) -> str:
     if planned.action is Action.ADOPT:
-        return "to share another job's result"
+        return planned.reasons[0].text if planned.is_promised else "to share another job's result"
     return f"to render, about {usd_text(planned.estimate_usd)}"
 
 
@@ -177,7 +193,7 @@ def _of_job(job: SavedJob, planned: PlannedJob | None, output_dir: str, toleranc
         new = f"{output_dir}/{path}"
         if new != old:
             found.append(Departure(job.id, what, old, new, planned.job.place))
-    if planned.fingerprint == job.fingerprint and planned.action in (Action.RENDER, Action.ADOPT):
+    if planned.fingerprint == job.fingerprint and planned.action in (Action.RENDER, Action.ADOPT) and not job.locked:
         found += _price_rise(job, planned, tolerance)
     return found
 
@@ -216,8 +232,9 @@ def _saved(planned: PlannedJob, output_dir: str) -> SavedJob:
         output=f"{output_dir}/{planned.job.output}",
         final=f"{output_dir}/{planned.job.final}",
         estimate_usd=planned.estimate_usd,
-        shares=planned.action is Action.ADOPT,
+        shares=planned.action is Action.ADOPT and not planned.is_promised,
         request=_request(planned.manifest_json),
+        locked=planned.is_promised,
     )
 
 
@@ -255,6 +272,7 @@ def _job_document(job: SavedJob) -> dict[str, Any]:
         "estimate_usd": money(job.estimate_usd),
         "shares": job.shares,
         "request": dict(job.request),
+        **({"locked": True} if job.locked else {}),
     }
 
 
@@ -311,6 +329,7 @@ def _job(job: Mapping[str, Any]) -> SavedJob:
         estimate_usd=_amount(job["estimate_usd"]),
         shares=bool(job["shares"]),
         request=dict(job["request"]),
+        locked=bool(job.get("locked", False)),
     )
 
 

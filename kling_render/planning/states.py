@@ -11,6 +11,7 @@ STATES = {
     "pinned": "picked and edited since",
     "restore": "to restore from the store, free",
     "shared": "share another job's result",
+    "locked": "to fetch by the lock file, paid before",
     "running": "running",
     "ready": "paid and not yet brought home",
     "to-render": "to render",
@@ -43,6 +44,8 @@ def job_state(planned: PlannedJob) -> str:
     if action is Action.RESUME:
         return _BY_ATTEMPT.get(attempt.state, "running") if attempt else "running"
     codes = {reason.code for reason in planned.reasons}
+    if planned.is_promised:
+        return "locked"
     if codes & {ReasonCode.FAILED_BEFORE, ReasonCode.HELD_BACK} and attempt is not None and attempt.state in _FAILED:
         return "failed"
     return {Action.RENDER: "to-render", Action.ADOPT: "shared"}.get(action, action.value)

@@ -9,7 +9,7 @@ from kling_render.planning.eta import Eta
 from kling_render.planning.manifest import decimal_text
 from kling_render.planning.plan import totals
 from kling_render.planning.prices import Price, total_usd
-from kling_render.planning.records import Action, NoteCode, Plan, PlannedJob, ReasonCode
+from kling_render.planning.records import Action, NoteCode, Plan, PlannedJob, ReasonCode, Totals
 
 LISTED = 40
 """Jobs with work to do that are listed one by one; more are summed up per shot."""
@@ -105,7 +105,7 @@ def _head(plan: Plan) -> Iterator[str]:
     sums = plan.totals
     yield f"{plan.project}: {jobs_word(sums.jobs)}, provider {plan.provider}"
     kinds = render_kinds(plan.jobs)
-    words = {**ACTION_WORDS, Action.RENDER: f"{ACTION_WORDS[Action.RENDER]}: {kinds}"}
+    words = {**action_words(plan.jobs), Action.RENDER: f"{ACTION_WORDS[Action.RENDER]}: {kinds}"}
     yield from _table((f"  {count}", words[action]) for action, count in action_counts(plan.jobs))
     yield from money_lines(plan)
 
@@ -114,6 +114,15 @@ def action_counts(jobs: Sequence[PlannedJob]) -> list[tuple[Action, int]]:
     """How many jobs of each action there are, what spends first; absent actions are left out."""
     actions = [job.action for job in jobs]
     return [(action, count) for action in ACTION_WORDS if (count := actions.count(action))]
+
+
+def action_words(jobs: Sequence[PlannedJob]) -> dict[Action, str]:
+    """`ACTION_WORDS` for these jobs: what the lock file brings is no other job's result."""
+    adopted = [planned.is_promised for planned in jobs if planned.action is Action.ADOPT]
+    if not any(adopted):
+        return ACTION_WORDS
+    rest = f" ({adopted.count(False)} more share a result)" if not all(adopted) else ""
+    return {**ACTION_WORDS, Action.ADOPT: f"to fetch by the lock file, paid before{rest}"}
 
 
 def render_kinds(jobs: Sequence[PlannedJob]) -> str:
@@ -130,8 +139,8 @@ def render_kinds(jobs: Sequence[PlannedJob]) -> str:
 def money_lines(plan: Plan) -> Iterator[str]:
     """The bill, what is saved, the time, the price and its date, and what there is to say about them."""
     sums = plan.totals
-    if sums.render:
-        yield f"cost: about {usd_text(sums.estimate_usd)}, up to {usd_text(sums.up_to_usd)}"
+    if sums.render or sums.locked:
+        yield f"cost: {cost_words(sums)}"
     if sums.saved_usd:
         yield f"saved: {usd_text(sums.saved_usd)} (results that exist or are shared)"
     if plan.eta is not None:
@@ -144,6 +153,16 @@ def money_lines(plan: Plan) -> Iterator[str]:
         yield f"{'warning' if note.code is NoteCode.RATE_DIFFERS else 'note'}: {note.text}"
     if sums.render and sums.estimate_usd is None:
         yield "price: not known for every job to render"
+
+
+def cost_words(sums: Totals) -> str:
+    """`about $1.20, up to $1.34`, and what it is if the lock file cannot bring what it names."""
+    bill = f"about {usd_text(sums.estimate_usd)}, up to {usd_text(sums.up_to_usd)}" if sums.render else "nothing"
+    if not sums.locked:
+        return bill
+    most = total_usd((sums.up_to_usd, sums.locked_up_to_usd))
+    paid = f"{jobs_word(sums.locked)} paid before, as the lock file says"
+    return f"{bill}; if links are dead up to {usd_text(most)} ({paid})"
 
 
 def _causes(jobs: Sequence[PlannedJob]) -> Iterator[str]:
@@ -229,7 +248,8 @@ def cost_text(planned: PlannedJob) -> str:
 
 def _shot(shot: str, members: Sequence[PlannedJob]) -> tuple[str, ...]:
     """A shot's line: how many of each action, and the cost."""
-    counts = ", ".join(f"{count} {ACTION_WORDS[action]}" for action, count in action_counts(members))
+    words = action_words(members)
+    counts = ", ".join(f"{count} {words[action]}" for action, count in action_counts(members))
     return f"  {shot}", counts, f"about {usd_text(totals(members).estimate_usd)}"
 
 

@@ -78,7 +78,7 @@ class LedgerQueries:
         return dict(
             self._connection.execute(
                 "SELECT job, manifest FROM attempts WHERE namespace = ? AND folder = ? AND state IN (?, ?) "
-                "ORDER BY reserved_at, seq DESC",
+                "AND manifest <> '' ORDER BY reserved_at, seq DESC",
                 (namespace, project_folder, State.FETCHED.value, State.DONE.value),
             )
         )
@@ -90,6 +90,17 @@ class LedgerQueries:
                 "SELECT fingerprint, kept_from FROM results WHERE namespace = ? AND kept_from IS NOT NULL", (namespace,)
             )
         )
+
+    def kept_decisions(self, namespace: str) -> Mapping[str, tuple[str, Transition]]:
+        """Fingerprint → the one whose result it was given, and the decision: the newest, with who and why."""
+        found = self._connection.execute(
+            "SELECT r.fingerprint, r.kept_from, t.attempt, t.at, t.event, t.state, t.detail FROM results AS r "
+            "JOIN transitions AS t ON t.attempt = r.attempt AND t.event = 'keep' "
+            "WHERE r.namespace = ? AND r.kept_from IS NOT NULL ORDER BY t.seq",
+            (namespace,),
+        )
+        steps = ((fingerprint, origin, rows.transition_of(step)) for fingerprint, origin, *step in found)
+        return {key: (origin, step) for key, origin, step in steps if step.detail.get("fingerprint") == key}
 
     def unacknowledged(self, namespace: str) -> list[Attempt]:
         """Lost and abandoned attempts that the user has not acknowledged, oldest first."""

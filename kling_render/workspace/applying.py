@@ -71,15 +71,21 @@ def only(plan: SavedPlan) -> Narrow:
     return lambda jobs: [job for job in jobs if job.id in agreed]
 
 
-def refuse_departures(workspace: Workspace, now: Planned, plan: SavedPlan) -> None:
+def refuse_departures(workspace: Workspace, now: Planned, plan: SavedPlan, *, tried: bool = False) -> None:
     """Return when everything is as it was agreed to. What is done meanwhile is done, and no difference.
+
+    Args:
+        workspace: the project on its store.
+        now: the plan of today.
+        plan: what was agreed to.
+        tried: whether `now` knows what the lock file could not bring.
 
     Raises:
         InputProblems: something differs; every difference is among its diagnostics.
     """
     chosen = _chosen(now, plan)
     tolerance = workspace.settings.price_tolerance
-    found = saved.departures(plan, now.everything, chosen, tolerance=tolerance)
+    found = saved.departures(plan, now.everything, chosen, tolerance=tolerance, tried=tried)
     if found:
         count = f"{len(found)} difference{'s' if len(found) != 1 else ''}"
         raise InputProblems(

@@ -10,6 +10,7 @@ from pathlib import Path
 from kling_render.config import Settings
 from kling_render.errors import Diagnostic, InputProblems, UsageError, in_file_order
 from kling_render.planning.comparison import Base, Comparison, base_jobs, compare
+from kling_render.planning.lock import promised
 from kling_render.planning.manifest import InputIdentity
 from kling_render.planning.prices import Price
 from kling_render.planning.selectors import select
@@ -20,6 +21,7 @@ from kling_render.shotlist.records import InputRef, Job, Project, Request
 from kling_render.shotlist.redaction import redacted
 from kling_render.store.opening import Store
 from kling_render.workspace import prices
+from kling_render.workspace.promises import named
 from kling_render.workspace.revision import Revision, find_revision
 from kling_render.workspace.workspace import PREVIZ, ListSource, ReportProgress, Workspace
 
@@ -77,6 +79,8 @@ def compared(
             prices=quote,
             chosen=chosen,
         )
+        promises = named(workspace, project, comparison.plan)
+        comparison = replace(comparison, plan=promised(comparison.plan, promises))
     return comparison, workspace.warnings
 
 

@@ -53,6 +53,8 @@ class Explained:
     #: The attempt that made the result which the job has.
     source: Attempt | None
     kept: Kept | None
+    #: Of a result that the lock file brought: what else says what it was paid for; empty when nothing does.
+    proof: str | None
     #: The attempt whose manifest the job's is held against; none for a result of the very same request.
     earlier: Attempt | None
     #: Its result, where the store still has one.
@@ -78,8 +80,9 @@ def explain(workspace: Workspace, planned: Planned, name: str) -> Explained:
     with workspace.store.ledger.reading() as ledger:
         source = None if job.result is None else ledger.attempt(job.result.attempt)
         kept = kept_by(ledger, namespace, job.key, source)
+        proof = None if source is None else _proof(ledger, source)
         if job.result is not None and (kept is not None or job.action is Action.PINNED):
-            earlier = source
+            earlier = source if source is not None and source.manifest else None
         elif job.result is not None:
             earlier = None
         else:
@@ -92,6 +95,7 @@ def explain(workspace: Workspace, planned: Planned, name: str) -> Explained:
         project=planned.project,
         source=source,
         kept=kept,
+        proof=proof,
         earlier=earlier,
         earlier_result=before if before is not None and before.attempt == (earlier and earlier.id) else None,
         changes=found,
@@ -129,6 +133,11 @@ def kept_by(ledger: LedgerQueries, namespace: str, key: str, source: Attempt | N
     said = [t for t in ledger.history(source.id) if t.event == "keep" and t.detail.get("fingerprint") == key]
     detail, at = (said[-1].detail, said[-1].at) if said else ({}, source.reserved_at)
     return Kept(fingerprint=origin, by=str(detail.get("by", "")), at=at, why=str(detail.get("why", "")))
+
+
+def _proof(ledger: LedgerQueries, source: Attempt) -> str | None:
+    said = [step.detail for step in ledger.history(source.id)[:1] if step.event == "adopt"]
+    return str(said[0]["proof"]) if said and "proof" in said[0] else None
 
 
 def _seen(change: Change, job: PlannedJob, planned: Planned, cache: Cache) -> tuple[InputSeen, InputSeen]:

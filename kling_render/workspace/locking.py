@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kling_render.config import SANDBOX
 from kling_render.disk.filesystem import REAL
 from kling_render.disk.project_files import DiskFiles
 from kling_render.disk.publish import publish_bytes
-from kling_render.planning.lock import Locked, LockFile, entries_of, is_json, is_settled, lock_text, parse
+from kling_render.errors import UsageError
+from kling_render.planning.lock import Flaw, Locked, LockFile, entries_of, is_settled
+from kling_render.planning.lock_text import is_json, lock_text, parse
 from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
+from kling_render.store.opening import Store
+from kling_render.workspace.locked_claims import holder, kept_results, was_taken_back
 from kling_render.workspace.workspace import PREVIZ, Workspace
 
 SUFFIX = ".lock.json"
+BROKEN = ".broken"
+"""Added to the name of a copy of a file that was too damaged to be mended whole."""
 LIMIT = 128 << 20
 """Bytes; a hundred thousand jobs take 30 MB."""
 
@@ -43,8 +51,8 @@ def read_lock(path: Path) -> LockFile | None:
 
 def source_of_results(workspace: Workspace, project: Project) -> LockFile | None:
     """The lock file as a place to look results up in: as far as it can be read, and of the same API."""
-    path = lock_path(workspace, project)
-    if path is None or not workspace.settings.lock_file:
+    path = _used(workspace, project)
+    if path is None:
         return None
     try:
         lock = read_lock(path)
@@ -55,11 +63,11 @@ def source_of_results(workspace: Workspace, project: Project) -> LockFile | None
 
 def write_lock(workspace: Workspace, project: Project, plan: Plan) -> list[str]:
     """Write what the whole plan says after a run, unless the file says it; returns what the user should know."""
-    path = lock_path(workspace, project)
-    if path is None or not workspace.settings.lock_file:
+    path = _used(workspace, project)
+    if path is None:
         return []
     try:
-        return _written(path, workspace.settings.namespace, project, plan)
+        return _written(path, workspace, project, plan)
     except OSError as error:
         return [f"{path.name} cannot be written: {error.strerror or error}"]
 
@@ -67,59 +75,164 @@ def write_lock(workspace: Workspace, project: Project, plan: Plan) -> list[str]:
 def mend_lock(workspace: Workspace, project: Project, plan: Plan) -> list[str]:
     """Write a file anew that a merge, or whatever else, left broken; a sound one is only looked at.
 
-    Returns what the user should know, results that may be had for nothing included.
+    Returns what the user should know.
     """
-    path = lock_path(workspace, project)
-    if path is None or not workspace.settings.lock_file:
+    path = _used(workspace, project)
+    if path is None:
         return []
     try:
         data = _bytes(path)
-        if data is None or (not plan.totals.render and is_json(data)):
+        if data is None or (not plan.totals.render and not plan.totals.locked and is_json(data)):
             return []  # nothing to say about a sound file: its entries are looked at when something is to be paid
         lock = parse(data)
         if lock.problem or lock.foreign:
-            return _written(path, workspace.settings.namespace, project, plan)
+            return _written(path, workspace, project, plan)
     except OSError as error:
         return [f"{path.name} cannot be read: {error.strerror or error}"]
-    return _promised(path.name, lock, workspace.settings.namespace, plan)
+    return _flaws(path.name, lock.flaws)
 
 
-def _promised(name: str, lock: LockFile, api: str, plan: Plan) -> list[str]:
-    """How many jobs of the plan the file names a result for: no promise, for links do not live for ever."""
-    if not plan.totals.render or lock.api not in (None, api):
+def before_paying(workspace: Workspace, project: Project) -> str:
+    """Why what is paid now will not be written into the lock file; empty when nothing hinders it.
+
+    Raises:
+        UsageError: a folder stands in its place, or what else is no file.
+    """
+    path = _used(workspace, project)
+    if path is None:
+        return ""
+    kind = DiskFiles().kind(path)
+    if kind in ("folder", "other"):
+        what = "a folder" if kind == "folder" else "no regular file"
+        raise UsageError(
+            f"{path.name} is {what}, so it cannot say what was paid for",
+            help="move it away, or set KLING_RENDER_LOCK_FILE=false; nothing was sent",
+            code="lock-path",
+        )
+    try:
+        why = _unwritable(path)
+        if not why and kind == "file" and (lock := read_lock(path)) is not None:
+            other = lock.api not in (None, SANDBOX, workspace.settings.namespace)
+            why = lock.foreign or (f"is of {lock.api}" if other else "")
+    except OSError as error:
+        why = f"cannot be read: {error.strerror or error}"
+    return f"{path.name} {why}: what is paid for now will be known to this store alone" if why else ""
+
+
+def wants_to_pay(plan: Plan) -> bool:
+    """Whether anything may have to be paid for, if only because the lock file cannot bring what it names."""
+    return bool(plan.totals.render or any(planned.is_promised for planned in plan.jobs))
+
+
+def still_names(workspace: Workspace, project: Project, keys: Iterable[str]) -> bool:
+    """Whether the file names a result for one of these requests."""
+    lock = source_of_results(workspace, project)
+    return lock is not None and not lock.by_fingerprint().keys().isdisjoint(keys)
+
+
+def _used(workspace: Workspace, project: Project) -> Path | None:
+    return lock_path(workspace, project) if workspace.settings.lock_file else None
+
+
+def _unwritable(path: Path) -> str:
+    """Why the file cannot be written. One that is marked as read-only is left as it is: it could be replaced only."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IWUSR
+    if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or (path.exists() and not os.access(path, os.W_OK)):
+        return "is read-only"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return "cannot be written: its folder is read-only"
+    return ""
+
+
+def _flaws(name: str, flaws: Sequence[Flaw]) -> list[str]:
+    if not flaws:
         return []
-    known = lock.by_fingerprint()
-    count = sum(planned.result is None and planned.key in known for planned in plan.jobs)
-    if not count:
-        return []
-    results = "a result" if count == 1 else f"results of {count} jobs"
-    return [f"{name} names {results} that this store does not hold: `render` fetches what is still there, for nothing"]
+    more = f" (and {len(flaws) - 1} more)" if len(flaws) > 1 else ""
+    return [f"{name}: {flaws[0]} cannot be read{more}; it is left as it is, and not used"]
 
 
-def _written(path: Path, api: str, project: Project, plan: Plan) -> list[str]:
-    data = _bytes(path)
+def _written(path: Path, workspace: Workspace, project: Project, plan: Plan) -> list[str]:
+    data, api, store = _bytes(path), workspace.settings.namespace, workspace.store
     name = project.name if project.name != project.folder.name or _says(data, project.name) else None
-
-    def text(entries: Iterable[Locked]) -> bytes:
-        return lock_text(project=name, provider=project.provider, api=api, entries=entries)
-
-    if data is not None and is_settled(plan) and data == text(entries_of(plan, None)):
-        return []  # the commonest run of all
+    with store.ledger.reading() as ledger:
+        kept = kept_results(ledger, api)
+    if data is not None and is_settled(plan):
+        settled = lock_text(project=name, provider=project.provider, api=api, entries=entries_of(plan, None, kept=kept))
+        if data == settled:
+            return []  # the commonest run of all
     old = None if data is None else parse(data)
     if old is not None and old.foreign:
         return [f"{path.name} {old.foreign}: it was left alone"]
     if old is not None and old.api not in (None, api):
         if api == SANDBOX:
             return [f"{path.name} is of {old.api}: results of the sandbox are not written into it"]
+        if old.api != SANDBOX:
+            return [f"{path.name} is of {old.api}, and this run was of {api}: it was left alone"]
         old = LockFile()
-    entries = entries_of(plan, old)
+    entries = entries_of(plan, old, kept=kept, undone=_undone(store, api))
     if data is None and not entries:
         return []
-    content = text(entries)
-    if data is None or data.replace(b"\r\n", b"\n") != content:
-        with REAL.folder(path.parent) as folder:
-            publish_bytes(folder, path.name, content)
-    return [f"{path.name} {old.problem}: it was written anew"] if old is not None and old.problem else []
+    left = _left(old or LockFile(), entries)
+    content = lock_text(
+        project=name,
+        provider=project.provider,
+        api=api,
+        entries=entries,
+        unread=left,
+        more=old.more if old is not None else (),
+    )
+    told = _flaws(path.name, _still(old, entries, left))
+    if data is not None and data.replace(b"\r\n", b"\n") == content:
+        return told
+    return [*_replaced(path, content, data, old, entries), *told]
+
+
+def _replaced(
+    path: Path, content: bytes, data: bytes | None, old: LockFile | None, entries: Iterable[Locked]
+) -> list[str]:
+    """Write it; of a file whose pieces would be lost with it a copy is kept."""
+    if why := _unwritable(path):
+        return [f"{path.name} {why}: it was left as it is, and does not say what changed"]
+    notices = []
+    with REAL.folder(path.parent) as folder:
+        if data is not None and old is not None and (old.nameless or old.torn - {entry.job for entry in entries}):
+            copy = path.with_name(path.name + BROKEN)
+            if copy.exists() and copy.read_bytes() != data:
+                return [f"{path.name} {old.problem}, and {copy.name} is there already: mend it by hand, or remove that"]
+            publish_bytes(folder, copy.name, data)
+            notices.append(f"{path.name} has entries of which only a part is there: {copy.name} is a copy of it")
+        publish_bytes(folder, path.name, content)
+    if old is not None and old.problem:
+        notices.insert(0, f"{path.name} {old.problem}: it was written anew")
+    return notices
+
+
+def _left(old: LockFile, entries: Iterable[Locked]) -> dict[str, str]:
+    """What could not be read and nothing is known instead of."""
+    known = {entry.job for entry in entries}
+    return {job: block for job, block in old.unread.items() if job not in known}
+
+
+def _still(old: LockFile | None, entries: Iterable[Locked], left: Iterable[str]) -> list[Flaw]:
+    """The flaws that the new file has, too."""
+    if old is None or not old.flaws:
+        return []
+    jobs = {entry.job for entry in entries if entry.rest} | set(left)
+    return [flaw for flaw in old.flaws if flaw.job in jobs]
+
+
+def _undone(store: Store, namespace: str) -> Callable[[Locked], bool]:
+    def undone(entry: Locked) -> bool:
+        with store.ledger.reading() as ledger:
+            known = holder(ledger, namespace, entry)
+            if known is None and entry.kept is not None and (result := ledger.result(namespace, entry.kept.origin)):
+                known = ledger.attempt(result.attempt)
+            return was_taken_back(ledger, entry, known)
+
+    return undone
 
 
 def _says(data: bytes | None, name: str) -> bool:

@@ -18,10 +18,11 @@ def works_of(plan: Plan, project: Project) -> list[Work]:
     """One work per result that is wanted, in the plan's order; jobs that share a result share its work.
 
     A question that waits for the user is looked up by every run, but what comes of it is not paid for in that run.
+    What only the lock file says is no work: nobody agreed to pay for it.
     """
     grouped: dict[str, list[PlannedJob]] = {}
     for planned in plan.jobs:
-        if planned.action in _WANTED or _is_asked(planned):
+        if (planned.action in _WANTED and not planned.is_promised) or _is_asked(planned):
             grouped.setdefault(planned.key, []).append(planned)
     root = project.folder / project.output_dir
     return [_work(members, project, root) for members in grouped.values()]

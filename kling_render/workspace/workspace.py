@@ -72,6 +72,8 @@ class Workspace:
     warnings: list[Diagnostic] = field(default_factory=list)
     #: Whether clips are watched for what the model would take and spoil.
     advises: bool = False
+    #: By result key, what the lock file named and this store knows as paid, without its bytes so far: never paid for.
+    awaited: dict[str, Promise] = field(default_factory=dict)
 
     def compile(self) -> Project:
         """The expanded project.
@@ -174,6 +176,7 @@ class Workspace:
         lookup: bool = True,
         again: bool = False,
         narrow: Callable[[Sequence[Job]], Iterable[Job]] | None = None,
+        trusting: bool = False,
     ) -> Planned:
         """What would happen and why.
 
@@ -185,6 +188,8 @@ class Workspace:
             lookup: whether prices are asked for; else they are those last seen.
             again: whether requests that the provider refused for good are rendered again.
             narrow: which of the selected jobs, in the order of the list, are meant after all.
+            trusting: whether what the lock file names need not be paid for. Nothing is sent for it by such a plan:
+                `locked_results.filled_from_lock` tries it, and plans again.
 
         Raises:
             UsageError: a selector matches nothing.
@@ -212,10 +217,18 @@ class Workspace:
         everything = make_plan(project, facts, stale_outputs=[f"{project.output_dir}/{path}" for path in stale])
         if namespace != PREVIZ and attach_wanted(self.store, everything, project, self.clock.now()):
             # What was found paid before any job was known for it belongs to one of these: the facts are others now.
-            return self.plan(project, inspection, digests, selectors, lookup=lookup, again=again, narrow=narrow)
+            return self.plan(
+                project, inspection, digests, selectors, lookup=lookup, again=again, narrow=narrow, trusting=trusting
+            )
+        promises = dict(self.awaited)
+        if trusting and namespace != PREVIZ and (everything.totals.render or everything.totals.blocked):
+            from kling_render.workspace.promises import promises_of
+
+            promises |= promises_of(self, project, everything, results, digests)
+        everything = promised(everything, promises)
         gc.freeze()  # it lives as long as the command: the collector need not walk it again
         outlook = None
-        if everything.totals.render and project.provider != PREVIZ:
+        if (everything.totals.render or everything.totals.locked) and project.provider != PREVIZ:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.
             outlook = self._outlook(project, namespace, None if lookup and not self.settings.offline else quotes)
             if outlook.lessons or outlook.prices is not quotes:
@@ -231,6 +244,7 @@ class Workspace:
         if narrow is not None:
             chosen = frozenset(job.id for job in narrow([job for job in project.jobs if job.id in chosen]))
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
+        part = promised(part, promises)
         part = part if outlook is None else outlook.told(part, self.settings.jobs)
         return Planned(project, inspection, everything, part)
 

@@ -96,7 +96,7 @@ def test_two_clones_on_two_stores_cost_once_even_while_the_log_is_down(studio: S
     studio.sandbox.faults("log:status,status=503,every=1")
     other = clone(studio, tmp_path / "other")
     told = other.run("plan")
-    assert "names results of 2 jobs" in told.err, told.text
+    assert "2  to fetch by the lock file" in told.out, told.text
     ended = other.run("render")
     assert (ended.code, other.accepted()) == (0, 2), ended.text
     assert other.videos() == studio.videos()

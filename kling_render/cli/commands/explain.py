@@ -30,7 +30,7 @@ def command(invocation: Invocation, job: str) -> int:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         digests = workspace.digests(project.folder)
-        planned = workspace.plan(project, workspace.inspect(project, digests), digests)
+        planned = workspace.plan(project, workspace.inspect(project, digests), digests, trusting=True)
         told = explain(workspace, planned, job)
     invocation.show_warnings(workspace.warnings)
     if invocation.as_json:

@@ -32,18 +32,23 @@ from kling_render.workspace.keeping import (
     refuse_rehearsals,
     undo,
 )
+from kling_render.workspace.locking import still_names
 from kling_render.workspace.resolving import Decision, who
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import Planned, Workspace
 
 FORMAT = "kling-render.keep/1"
+_STILL_NAMED = (
+    "the lock file still says that it was kept: this store remembers that it was taken back and does not believe it, "
+    "but others do until the file can be written (`kling-render pull`) and is committed"
+)
 LISTED = 40
 """Jobs that are listed one by one; `-v` lists all."""
 
 
 @click.command("keep")
 @click.argument("select", nargs=-1, required=True)
-@click.option("-y", "--yes", is_flag=True, help="Keep them without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Keep them without asking; --undo never asks.")
 @click.option("--note", default="", metavar="TEXT", help="Why; kept with who decided and when.")
 @click.option("--undo", "undone", is_flag=True, help="Take it back: these jobs are to be rendered again.")
 @click.option("--same-media", is_flag=True, help="Only where pixels and sound are proven to be as they were.")
@@ -64,8 +69,8 @@ def command(invocation: Invocation, select: tuple[str, ...], note: str, **given:
     """
     if given["old"] and not given["same_media"]:
         raise UsageError("--old belongs to --same-media")
-    if given["undone"] and (given["same_media"] or given["yes"]):
-        raise UsageError("--undo takes SELECT and --note only")
+    if given["undone"] and given["same_media"]:
+        raise UsageError("--undo takes back what was kept for whatever reason: it does not go with --same-media")
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
@@ -118,6 +123,8 @@ class _Call:
         store, namespace = self._workspace.store, self._planned.plan.namespace
         undone = undo(store, self._planned.plan.jobs, namespace, self._decision)
         notices = self._write_index() if undone else []
+        if still_names(self._workspace, self._planned.project, [one.planned.key for one in undone]):
+            notices.append(_STILL_NAMED)
         costs = total_usd({one.planned.key: one.planned.estimate_usd for one in undone}.values())
         if self._invocation.as_json:
             jobs = [_job(one.planned, one.result, one.kept_from, ()) for one in undone]

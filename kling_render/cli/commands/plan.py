@@ -75,7 +75,9 @@ def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any
         workspace.advises = project.provider != PREVIZ  # rehearsals cost nothing
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
-        planned = workspace.plan(project, inspection, digests, select, narrow=pilot if as_pilot else None)
+        planned = workspace.plan(
+            project, inspection, digests, select, narrow=pilot if as_pilot else None, trusting=True
+        )
         notices = mend_lock(workspace, project, planned.everything)
     invocation.show_warnings(workspace.warnings)
     for notice in notices:

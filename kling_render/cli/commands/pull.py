@@ -109,11 +109,13 @@ class _Listed:
     inspection: Inspection
     digests: StatDigests
 
-    def plan(self, select: Sequence[str], *, lookup: bool) -> Planned:
-        return self.workspace.plan(self.project, self.inspection, self.digests, select, lookup=lookup)
+    def plan(self, select: Sequence[str], *, lookup: bool, trusting: bool = False) -> Planned:
+        return self.workspace.plan(
+            self.project, self.inspection, self.digests, select, lookup=lookup, trusting=trusting
+        )
 
     def session(self, select: Sequence[str], say: Callable[[str], None]) -> Session:
-        planned = self.plan(select, lookup=True)
+        planned = self.plan(select, lookup=True, trusting=True)
         again = partial(self.plan, select, lookup=False)
         planned = filled_from_lock(self.workspace, planned, self.digests, again, say)
         return Session(self.workspace, planned, self.digests, Several())

@@ -35,7 +35,8 @@ def command(invocation: Invocation, select: tuple[str, ...]) -> int:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         digests = workspace.digests(project.folder)
-        plan = workspace.plan(project, workspace.inspect(project, digests), digests, select, lookup=False).plan
+        inspection = workspace.inspect(project, digests)
+        plan = workspace.plan(project, inspection, digests, select, lookup=False, trusting=True).plan
         now = workspace.clock.now()
         limits = caps(settings, project.budget, folder=project.folder, run_id="", now=now, max_usd=None)
         money = [_money(store, plan.namespace, cap) for cap in (_whole(project), *limits)]
