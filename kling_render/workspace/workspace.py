@@ -17,6 +17,7 @@ from kling_render.errors import Diagnostic, InputProblems, UsageError, in_file_o
 from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
+from kling_render.planning.lock import Promise, promised
 from kling_render.planning.plan import Facts, make_plan, repriced
 from kling_render.planning.records import Plan, Presence
 from kling_render.planning.states import job_state
