@@ -65,20 +65,26 @@ class _Shrinker:
         self._times: list[float] = []
 
     def push(self, frame: Any, at: float) -> Iterator[Sample]:
-        import av
-
         self._times.append(at)
         self._graph.vpush(frame)
-        while True:
-            try:
-                small = self._graph.vpull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
+        for small in pulled(self._graph):
             score = float(dict(small.metadata).get("lavfi.scd.score", 0))
-            yield Sample(self._times.pop(0), _luma(small), score, small)
+            yield Sample(self._times.pop(0), luma_of(small), score, small)
 
 
-def _luma(frame: Any) -> Luma:
+def pulled(graph: Any) -> Iterator[Any]:
+    """The frames that a filter graph has ready."""
+    import av
+
+    while True:
+        try:
+            yield graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+
+
+def luma_of(frame: Any) -> Luma:
+    """The brightness of a YUV frame, as a view."""
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     return rows[: frame.height, : frame.width]
