@@ -37,6 +37,7 @@ COMMANDS = {
     "audit": "compare what was estimated, reported and booked",
     "verify": "check the store, and every stored byte with --read-data",
     "gc": "list what the store could do without, and move it to a trash",
+    "export": "write contact sheets: every result on a page, and as a picture",
     "store": "export the whole store to one file, or import one",
     "sandbox": "run a local stand-in for the API",
     "doctor": "check key, balance, price, store and disk",
@@ -174,5 +175,6 @@ def _show(invocation: Invocation, errors: list[dict[str, Any]]) -> None:
 
 
 def _print_errors(invocation: Invocation, errors: list[dict[str, Any]]) -> None:
-    command = invocation.command if invocation.command in COMMANDS else "error"
+    command = invocation.command.partition(" ")[0]
+    command = command if command in COMMANDS else "error"
     click.echo(json.dumps({"format": f"kling-render.{command}/1", "errors": errors}, indent=2, ensure_ascii=False))

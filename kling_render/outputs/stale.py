@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from kling_render.disk.publish import is_part
 from kling_render.outputs import sidecar as sidecars
+from kling_render.outputs.contact_sheet.shelf import is_ours as is_sheet
 from kling_render.outputs.index import NAME, listed_files, read_index
 from kling_render.outputs.tree import TRASH, OutputTree
 
@@ -23,7 +24,7 @@ def stale_outputs(output_dir: Path, wanted_paths: Iterable[str]) -> list[str]:
     if not all(map(str.isascii, wanted)):
         wanted = set(map(_normal, wanted))
     names = set(_files(output_dir))
-    unwanted = {name for name in names - wanted - {NAME} if not _belongs(name, wanted)}
+    unwanted = {name for name in names - wanted - {NAME} if not _belongs(name, wanted) and not is_sheet(name)}
     if not unwanted:
         return []
     stale = {path for path in listed_files(read_index(output_dir)) if path in unwanted}

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     QUARANTINE = "quarantine"
     #: What a killed process was writing.
     TEMPORARY = "temporary"
+    #: A poster or preview of a film that the store does not hold any more; it is made again when it is wanted.
+    PREVIEW = "preview"
     #: A copy of the ledger, more than 30 days old and not among the two newest.
     BACKUP = "backup"
     #: A result that no output folder holds any more; asked for again, it comes from the trash or from the provider.
@@ -130,7 +132,8 @@ def garbage(
             found = _priced(replace(one, kind=Kind.UNREFERENCED) if worth else one, worth or UNKNOWN)
         if found is not None:
             items.append(found)
-    return [*items, *_quarantined(store, known, inputs), *_temporary(store, now), *_backups(store, now)]
+    derived = [*_previews(store), *_temporary(store, now), *_backups(store, now)]
+    return [*items, *_quarantined(store, known, inputs), *derived]
 
 
 def _held(ledger: SqliteLedger) -> dict[str, _Held]:
@@ -195,6 +198,14 @@ def _temporary(store: Store, now: float) -> Iterator[Item]:
         for path, size in _files(folder):
             if is_part(path.name) and _older(path, now - _DAY_S):
                 yield Item(kind=Kind.TEMPORARY, path=_relative(store, path), size=size)
+
+
+def _previews(store: Store) -> Iterator[Item]:
+    for folder in sorted(store.layout.previews.glob("??")):
+        for path, size in _files(folder):
+            sha256 = path.name.partition(".")[0]
+            if not store.blobs.has(sha256) and not is_part(path.name):
+                yield Item(kind=Kind.PREVIEW, path=_relative(store, path), size=size)
 
 
 def _backups(store: Store, now: float) -> Iterator[Item]:

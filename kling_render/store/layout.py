@@ -78,6 +78,11 @@ class Layout:
         return self.root / "warnings"
 
     @property
+    def previews(self) -> Path:
+        """Posters and previews by the SHA-256 of their film: derived; may be deleted at any time."""
+        return self.root / "previews"
+
+    @property
     def exclusive(self) -> Path:
         """Locked while one process has the whole store to itself."""
         return self.root / ".kling-render-exclusive.lock"

@@ -1,0 +1,1 @@
+"""Contact sheets: characters × motions with posters, as pages and as pictures."""
