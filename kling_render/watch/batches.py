@@ -28,6 +28,10 @@ class Batch:
     settled_at: float
 
 
+_LOOKS = 1.5
+"""Looks between which nothing may change when polling, for no two are equally far apart."""
+
+
 def _nobody(_paths: frozenset[Path]) -> None:
     """Nobody wants to know."""
 
@@ -151,7 +155,7 @@ class InputWatch:
 
         Args:
             clock: what times are told by.
-            settle_s: how long nothing may change; when polling, the time between two looks at least.
+            settle_s: how long nothing may change; when polling, a look and a half at least.
             polling_s: seconds between two looks at drives that announce nothing; None relies on announcements.
             ignored: whether a path belongs to outputs or the store; asked for folders and their entries, never for a
                 file that the project names itself. Called in threads.
@@ -160,7 +164,7 @@ class InputWatch:
             look_s: how often everything is looked at beside announcements, for those that get lost.
             observe: what announces changes.
         """
-        self._least_s = polling_s or 0.0
+        self._least_s = _LOOKS * (polling_s or 0.0)
         self._lookout = Lookout(
             polling_s=polling_s,
             ignored=ignored,
@@ -192,7 +196,7 @@ class InputWatch:
         self._lookout.look_at(scope)
 
     def settle_for(self, seconds: float) -> None:
-        """From now on nothing may change for so long before a batch has settled; when polling, a look's time at least.
+        """From now on nothing may change for so long before a batch has settled; when polling, 1.5 looks at least.
 
         Call it in the loop's thread.
         """

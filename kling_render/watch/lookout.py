@@ -147,9 +147,11 @@ class Lookout:
             seen_at = scope.listed.get(folder)
             if seen_at is not None and seen_at != listed_at(folder):
                 late.append(Sight(folder, What.CHANGED, stamp(folder), self._now()))
-        if any(seen is not None for seen in new.values()) and self.native:
+        if self.native and any(seen is not None for seen in new.values()):
             late += self._snapshot.compare(self._sightings.counts, self._now)
         self._tell(late)
+        if not self.native and self._patrol is not None:
+            self._patrol.call()
 
     def _forget_adopted(self) -> None:
         self._snapshot.remove((), [str(folder) for folder in self._adopted - self._scope.folders])
@@ -250,7 +252,7 @@ class Lookout:
         self._adopt()
         if self._polling_s is not None:
             return self._polling_s
-        return max(self._identity_s, len(self._identities) / 200)
+        return min(max(self._identity_s, len(self._identities) / 200), self._look_pace())
 
     def _look_pace(self) -> float:
         return max(self._look_s, len(self._scope.files) / 500)

@@ -34,7 +34,6 @@ _PREFIXES = (
     ".fuse_hidden",
     ".nfs0",
     ".sb-",  # macOS' safe save
-    "atmp",  # InDesign and others
     ".trash-",
 )
 _SUFFIXES = (
@@ -55,11 +54,10 @@ _SUFFIXES = (
 )
 _SHAPES = re.compile(
     r"""
-    \..+\.sw[a-p]                      # vim: .x.swp, .x.swo, …
-    | \.sw[a-p]
+    \..*\.sw[a-z]                      # vim: .x.swp, then .x.swo, …; .x.swx to try the drive
     | \#.*\#                           # emacs autosave
     | \..+\.[a-zA-Z0-9]{6}             # rsync: .x.mp4.Ab3dE9
-    | .+\.tmp\.\d+(?:\.[0-9a-z]+)?     # atomic writers: x.yaml.tmp.1234
+    | .+\.tmp\.[0-9a-f.]+            # atomic writers: x.yaml.tmp.1234
     | .+\.sb-[0-9a-f]{8}-[0-9A-Za-z]{6}  # macOS: x.sb-1a2b3c4d-Xy12Z9
     | .+\.vsctmp
     """,

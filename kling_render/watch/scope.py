@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kling_render.disk.project_files import searched
 from kling_render.ports import FileKind, ProjectFiles
-from kling_render.watch.stamps import Stamp, listed_at, stamp
+from kling_render.watch.stamps import MISSING, Stamp, listed_at, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,15 @@ class RecordedFiles:
     def glob(self, folder: Path, pattern: str) -> list[Path]:
         """See `ports.ProjectFiles`.
 
-        Folders and matches are noted first: what appears after that differs from what was noted.
+        What matches and is a file is noted when somebody asks for it: a glob may find outputs that nobody wants.
         """
         looked = searched(folder, pattern)
         for each in looked.folders:
             if each not in self._listed:
                 self._listed[each] = listed_at(each)
-        for match in looked.candidates:
-            self._note(match)
+        for match in looked.candidates:  # links that lead nowhere, names that are not there
+            if match not in self._stamps and stamp(match) == MISSING:
+                self._stamps[match] = MISSING
         return self._files.glob(folder, pattern)
 
     def _note(self, path: Path) -> None:

@@ -11,6 +11,8 @@ from kling_render.watch.stamps import Stamp, is_empty_file
 
 PATIENCE_S = 30.0
 """How long a file may stay open in silence until it is taken as it is, unless settling takes long itself."""
+_MOMENT_S = 1e-6
+"""Sums of times are not exact; less than this is no time."""
 
 
 class What(Enum):
@@ -118,7 +120,7 @@ class Settling:
         due = self._last_at + self.settle_s
         for at in self._writing.values():
             due = max(due, at + self.patience_s)
-        return max(due - now, 0.0)
+        return due - now if due - now > _MOMENT_S else 0.0
 
     def rests(self, found: Mapping[Path, Stamp], now: float) -> bool:
         """Whether everything still looks as when it was last seen; what does not is followed from `now` on."""
