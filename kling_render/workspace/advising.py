@@ -29,6 +29,7 @@ class _Use:
 
     ref: InputRef
     facts: ClipFacts
+    model: Model
     start: Decimal | None
     end: Decimal | None
     key: str
@@ -82,7 +83,7 @@ def advise(
     for clip, use in uses.items():
         footage = found.get(use.key)
         if footage is not None and footage.seen:
-            said = about_clip(use.facts, footage, use.start, use.end)
+            said = about_clip(use.facts, footage, use.start, use.end, use.model.limits.clip_min_s.value)
             _add(use.ref, [*said, *(about_sound(footage) if clip in loud else [])], problems, footage, pictures)
 
 
@@ -102,7 +103,9 @@ def _use(request: Request, looked: Looked) -> _Use | None:
     refused = check_clip(facts, _model(request), request.orientation, request.start, request.end)
     if any(violation.severity == "error" for violation in refused):
         return None
-    return _Use(ref, facts, request.start, request.end, findings.key(sha256, request.start, request.end))
+    return _Use(
+        ref, facts, _model(request), request.start, request.end, findings.key(sha256, request.start, request.end)
+    )
 
 
 def _model(request: Request) -> Model:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kling_render.cli.main import run
+from tests.media.labelled import drawn
 from tests.media.makers import clip, picture, png_claiming, sound_only
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "check"
@@ -52,7 +53,7 @@ class Printed:
 
 
 def make_media(folder: Path) -> None:
-    """Every picture and clip that the cases name, as small as they can be."""
+    """Every picture and clip that the cases name, as small as they can be without a warning about it."""
     folder.mkdir()
     for name, head in _HEADS.items():
         (folder / name).write_bytes(head)
@@ -61,21 +62,22 @@ def make_media(folder: Path) -> None:
 
 
 def _make_pictures(folder: Path) -> None:
-    picture(folder / "fox.png", (340, 420))
-    picture(folder / "cat.png", (400, 340))
-    picture(folder / "owl.webp", (340, 340), "WEBP")
-    picture(folder / "jpeg.png", (340, 350), "JPEG")
+    picture(folder / "fox.png", (540, 620))
+    picture(folder / "cat.png", (600, 540))
+    picture(folder / "owl.webp", (540, 540), "WEBP")
+    picture(folder / "jpeg.png", (540, 550), "JPEG")
     picture(folder / "small.png", (200, 240))
+    picture(folder / "thumb.png", (400, 420))
     picture(folder / "wide.png", (1000, 340))
     picture(folder / "tall.png", (300, 1000))
     png_claiming(folder / "huge.png", 65_000, 65_000)
     png_claiming(folder / "ribbon.png", 70_000, 300)
     whole = (folder / "fox.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
-    picture(folder / "cut.jpg", (340, 430), "JPEG")
+    picture(folder / "cut.jpg", (540, 630), "JPEG")
     (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-400])
-    (folder / "logo.png").write_bytes(_same_everywhere(340, 340))
-    picture(folder / "heavy.jpg", (350, 430), "JPEG")
+    (folder / "logo.png").write_bytes(_same_everywhere(544, 544))
+    picture(folder / "heavy.jpg", (550, 630), "JPEG")
     os.truncate(folder / "heavy.jpg", 12_400_000)
 
 
@@ -94,10 +96,14 @@ def _same_everywhere(width: int, height: int) -> bytes:
 def _make_clips(folder: Path) -> None:
     """Clips of few frames; all but the ones about edges have edges the model takes."""
     for name, seconds in {"wave": 3, "spin": 4, "dance": 11, "walk": 31, "blink": 1}.items():
-        clip(folder / f"{name}.mp4", seconds, fps=2, size=(344, 344), sound=False)
-    clip(folder / "tiny.mp4", 3, fps=2, size=(160, 120), sound=False)
-    clip(folder / "long.mp4", 3, fps=2, size=(3860, 344), sound=False)
-    clip(folder / "quicktime.mp4", 3, fps=2, size=(344, 346), sound=False, container="mov")
+        clip(folder / f"{name}.mp4", seconds, fps=2, size=(344, 344))
+    clip(folder / "tiny.mp4", 3, fps=2, size=(160, 120))
+    clip(folder / "long.mp4", 3, fps=2, size=(3860, 344))
+    clip(folder / "quicktime.mp4", 3, fps=2, size=(344, 346), container="mov")
+    drawn.cut(folder / "joined.mp4", 3.5, 1.5)
+    drawn.pan(folder / "pan.mp4")
+    drawn.rush(folder / "rush.mp4")
+    drawn.still(folder / "hush.mp4", db=-80)
     sound_only(folder / "sound.mp4")
     whole = (folder / "spin.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole + struct.pack(">I4s", 1_008, b"mdat"))

@@ -28,6 +28,7 @@ CODES: Final = {"cuts": "KR0220", "camera": "KR0221", "speed": "KR0222", "silenc
 SILENT_DB = -60.0
 _MUCH_SMALLER = Decimal("0.5")
 _NAMED = 5
+_SOUND = "use the copy of the clip that has its sound, or say 'keep_audio: false' (which makes a new request)"
 _STATED = {"vendor": "the vendor's documentation", "sellers": "sellers of this model"}
 
 
@@ -46,7 +47,9 @@ class Advice:
         return CODES[self.name]
 
 
-def about_clip(facts: ClipFacts, footage: Footage, start: Decimal | None, end: Decimal | None) -> list[Advice]:
+def about_clip(
+    facts: ClipFacts, footage: Footage, start: Decimal | None, end: Decimal | None, least: Decimal
+) -> list[Advice]:
     """What is wrong with the movement in the part of a clip that is used.
 
     Args:
@@ -54,6 +57,7 @@ def about_clip(facts: ClipFacts, footage: Footage, start: Decimal | None, end: D
         footage: of the part.
         start: where the part begins, in seconds of the file; None: at its beginning.
         end: where it ends; None: at its end.
+        least: the seconds that the model wants at least.
     """
     found = []
     if footage.cuts:
@@ -61,6 +65,8 @@ def about_clip(facts: ClipFacts, footage: Footage, start: Decimal | None, end: D
         why = "the vendor's guidelines ask for one take without cuts, and the movement breaks where the clip does"
         longest = _longest(footage.cuts, float(start or 0), float(facts.duration_s if end is None else end))
         hint = f"use the longest part without a cut (start: {longest.start:.2f}, end: {longest.end:.2f})"
+        if longest.end - longest.start < least:
+            hint = f"use a clip in one take (no part without a cut lasts {least} s)"
         found.append(Advice("cuts", f"{what}; {why}", _or_allow(hint, "cuts")))
     if footage.camera:
         what = f"the camera moves {_spans(footage.camera)}"
@@ -85,7 +91,7 @@ def about_sound(footage: Footage) -> list[Advice]:
         )
     else:
         return []
-    return [Advice("silence", what, _or_allow("use the copy of the clip that has its sound", "silence"))]
+    return [Advice("silence", what, _or_allow(_SOUND, "silence"))]
 
 
 def about_image(facts: ImageFacts, model: Model, mode: str) -> list[Advice]:

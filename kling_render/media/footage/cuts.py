@@ -14,6 +14,8 @@ SCORE = 10.0
 #: A flash lights a picture up and lets it go: after so many seconds it looks as it did.
 _FLASH_S = 0.25
 _COMES_BACK = 0.4
+#: Frames further apart than this differ anyway.
+_GAP_S = 0.2
 
 
 @dataclass(slots=True)
@@ -21,7 +23,7 @@ class CutFinder:
     """Takes the samples one after the other."""
 
     found: list[Moment] = field(default_factory=list)
-    _before: Luma | None = None
+    _before: Sample | None = None
     #: Time of the break, the picture before it, how far the first picture after it was away, the last one seen.
     _open: tuple[float, Luma, float, Luma] | None = None
 
@@ -33,9 +35,10 @@ class CutFinder:
             if sample.at - at >= _FLASH_S:
                 self._decide()
         # A second break while one is open belongs to the same flash or to a cut that follows too fast to tell.
-        if self._before is not None and sample.score >= SCORE and self._open is None:
-            self._open = (sample.at, self._before, _distance(self._before, sample.luma), sample.luma)
-        self._before = sample.luma
+        last = self._before
+        if last is not None and sample.score >= SCORE and self._open is None and sample.at - last.at <= _GAP_S:
+            self._open = (sample.at, last.luma, _distance(last.luma, sample.luma), sample.luma)
+        self._before = sample
 
     def end(self) -> tuple[Moment, ...]:
         """Every cut."""
