@@ -37,9 +37,9 @@ class EventWriter:
             if self._last.get(progress.job) == facts:
                 return
             self._last[progress.job] = facts
-            self._write("job", facts)
+            self.write("job", facts)
         else:
-            self._write(progress.event, {**progress.facts, **({"job": progress.job} if progress.job else {})})
+            self.write(progress.event, {**progress.facts, **({"job": progress.job} if progress.job else {})})
 
     def end(self, report: RunReport) -> None:
         """The last line: what a program needs to know without having counted."""
@@ -47,7 +47,7 @@ class EventWriter:
         for job in report.jobs.values():
             states[job.state.value] = states.get(job.state.value, 0) + 1
         spent = sum(job.credits or 0 for job in report.jobs.values())
-        self._write(
+        self.write(
             "end",
             {
                 "exit_code": report.exit_code,
@@ -57,7 +57,12 @@ class EventWriter:
             },
         )
 
-    def _write(self, event: str, facts: dict[str, Any]) -> None:
+    def begin(self) -> None:
+        """Another run begins: its jobs are news again."""
+        self._last.clear()
+
+    def write(self, event: str, facts: dict[str, Any]) -> None:
+        """Write a line of another kind."""
         if self.broken:
             return
         line = {"format": FORMAT, "event": event, "at": iso(self._now()), **facts}

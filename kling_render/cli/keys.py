@@ -14,7 +14,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
@@ -62,9 +63,16 @@ class Keys:
     Args:
         stream: standard input. If it is no terminal, nothing is ever read from it and no key comes.
         msvcrt: how a Windows console is read; None: as the system is.
+        on_resume: called when the process goes on after it was stopped, and hears keys again.
     """
 
-    def __init__(self, stream: TextIO | None = sys.stdin, msvcrt: Msvcrt | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = sys.stdin,
+        msvcrt: Msvcrt | None = None,
+        *,
+        on_resume: Callable[[], None] = lambda: None,
+    ) -> None:
         self._pressed: asyncio.Queue[str] = asyncio.Queue(_UNREAD)
         self._source: _Posix | _Windows | None = None
         if stream is None or stream.closed or not stream.isatty():
@@ -76,7 +84,7 @@ class Keys:
 
             self._source = _Windows(console, self._press)
         else:
-            self._source = _Posix(stream.fileno(), self._press)
+            self._source = _Posix(stream.fileno(), self._press, on_resume)
 
     async def __aenter__(self) -> Self:
         if self._source is not None:
@@ -106,43 +114,49 @@ class _Press(Protocol):
 class _Posix:
     """A terminal without line editing, read when it has something to say."""
 
-    def __init__(self, fd: int, press: _Press) -> None:
+    def __init__(self, fd: int, press: _Press, on_resume: Callable[[], None]) -> None:
         self._fd = fd
         self._press = press
+        self._on_resume = on_resume
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         #: The terminal's own settings, while ours hold.
         self._own: list[Any] | None = None
-        self._over = False
         self._look: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         for number, handler in ((signal.SIGTSTP, self._suspend), (signal.SIGCONT, self._resume)):
-            try:
+            with suppress(ValueError, RuntimeError):  # not the main thread: whoever has it deals with Ctrl-Z
                 loop.add_signal_handler(number, handler)
-            except (ValueError, RuntimeError):  # not the main thread: whoever has it deals with Ctrl-Z
-                break
-        self._resume()
-
-    def stop(self) -> None:
-        self._over = True
-        for number in (signal.SIGTSTP, signal.SIGCONT):
-            self._loop.remove_signal_handler(number)
-        self._let_go()
-
-    def _resume(self) -> None:
-        """Take the terminal, now or as soon as this process is in front."""
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        if self._over or self._own is not None:
-            self._let_go()
-        if self._over:
-            return
         if self._in_front():
             self._take()
         else:
-            self._look = self._loop.call_later(_FOREGROUND_S, self._resume)
+            self._look_again()
+
+    def stop(self) -> None:
+        for number in (signal.SIGTSTP, signal.SIGCONT):
+            with suppress(ValueError, RuntimeError):
+                self._loop.remove_signal_handler(number)
+        self._let_go()
+
+    def _suspend(self) -> None:
+        """Ctrl-Z: the shell gets a terminal as it was; `fg` and `bg` come back through `_resume`."""
+        self._let_go()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _resume(self) -> None:
+        self._let_go()  # stopped by a signal that cannot be handled, it holds settings that a shell has changed
+        self._return()
+
+    def _return(self) -> None:
+        """Take the terminal if this process is in front, else as soon as it is."""
+        if not self._in_front():
+            self._look_again()
+        elif self._take():
+            self._on_resume()
+
+    def _look_again(self) -> None:
+        self._look = self._loop.call_later(_FOREGROUND_S, self._return)
 
     def _in_front(self) -> bool:
         try:
@@ -150,7 +164,8 @@ class _Posix:
         except OSError:  # not our controlling terminal, or it is gone: reading it stops nobody
             return True
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Hear keys; false when the terminal is gone."""
         import termios
 
         try:
@@ -160,13 +175,14 @@ class _Posix:
             ours[6][termios.VMIN], ours[6][termios.VTIME] = 1, 0
             # What was typed before is forgotten: nobody could see what the keys mean.
             termios.tcsetattr(self._fd, termios.TCSAFLUSH, ours)
-            self._own = own
-            self._loop.add_reader(self._fd, self._read)
-        except (termios.error, OSError):  # the terminal is gone
-            self._over = True
+        except (termios.error, OSError):
+            return False
+        self._own = own
+        self._loop.add_reader(self._fd, self._read)
+        return True
 
     def _let_go(self) -> None:
-        """Give the terminal back as it was."""
+        """Give the terminal back as it was, and stop hearing keys."""
         import termios
 
         if self._look is not None:
@@ -177,31 +193,22 @@ class _Posix:
             return
         self._loop.remove_reader(self._fd)
         if self._in_front():  # in the background the shell has set it as it wants
-            try:
+            with suppress(termios.error, OSError):
                 termios.tcsetattr(self._fd, termios.TCSANOW, own)
-            except (termios.error, OSError):
-                self._over = True
-
-    def _suspend(self) -> None:
-        """Ctrl-Z: the shell gets a terminal as it was; `fg` and `bg` come back through `_resume`."""
-        self._let_go()
-        os.kill(os.getpid(), signal.SIGSTOP)
 
     def _read(self) -> None:
         if not self._in_front():
-            self._own = None  # the shell has set the terminal
-            self._loop.remove_reader(self._fd)
-            self._look = self._loop.call_later(_FOREGROUND_S, self._resume)
+            self._let_go()
+            self._look_again()
             return
         try:
             got = os.read(self._fd, 1024)
         except OSError:
             got = b""
-        if not got:
-            self._over = True
-            self._loop.remove_reader(self._fd)
-            return
-        self._press(self._decoder.decode(got))
+        if got:
+            self._press(self._decoder.decode(got))
+        else:
+            self._let_go()
 
 
 class Msvcrt(Protocol):

@@ -255,7 +255,7 @@ class WatchDrawing:
             return []
         parts = [Text(text) for text in purse_text(planned.today, planned.purse)]
         if run is not None and (money := run.drawing.money()) is not None:
-            parts.insert(0, money)
+            parts.insert(1, money)
         return [self._labelled("money", "dim", *in_lines(parts, self._console.width - _LABEL))]
 
     def _keys_line(self, standing: Standing) -> list[RenderableType]:
