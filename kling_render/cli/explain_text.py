@@ -97,7 +97,7 @@ def _result(told: Explained, zone: tzinfo | None) -> Iterator[str]:
     if told.kept is not None:
         yield f"  {_kept_text(told.kept, zone)}"
     if told.proof is not None:
-        yield f"  by the lock file; {_proof_text(told)}"
+        yield f"  by the lock file; {one_line(told.proof) or 'nothing else says what it was paid for'}"
     yield f"  stands at: {'; '.join(_stands(told)) or 'nowhere in the output folder yet; it is in the store'}"
 
 
@@ -113,12 +113,6 @@ def _stands(told: Explained) -> list[str]:
 def _kept_text(kept: Kept, zone: tzinfo | None) -> str:
     why = f" because {one_line(kept.why)}" if kept.why else ""
     return f"kept from {kept.fingerprint[:SHORT]} by {one_line(kept.by)} at {local(kept.at, zone)}{why}"
-
-
-def _proof_text(told: Explained) -> str:
-    """What the lock file's word rests on."""
-    what = "what it was paid for" if told.kept is not None else "that it was paid for this request"
-    return f"{what}: {one_line(told.proof)}" if told.proof else f"nothing else says {what}"
 
 
 def _cost(told: Explained, result: Result) -> str:
@@ -165,11 +159,20 @@ def _change(told: Explained, change: Change, paint: Paint, *, verbose: bool) -> 
         yield f"{label}: {paint(_RED, _input(old))} -> {paint(_GREEN, _input(new))} ({one_line(change.at)})"
     elif change.field == "prompt":
         note = f"; {change.note}" if change.note else ""
-        yield f"{label} ({one_line(change.at)}){note}"
+        yield f"{label} ({_edited_at(change)}){note}"
         yield from (f"  {line}" for line in _prompt(change, paint, verbose=verbose))
     else:
         old_text, new_text = (_value(change.field, value) for value in (change.old, change.new))
         yield f"{label}: {paint(_RED, old_text)} -> {paint(_GREEN, new_text)} ({one_line(change.at)})"
+
+
+def _edited_at(change: Change) -> str:
+    """Where a prompt was edited, and which value it was."""
+    told = []
+    for edit in change.edits:
+        what = edit.text.removeprefix(SENTENCES[edit.code]).lstrip(":, ")
+        told.append(", ".join(filter(None, (edit.at, what))))
+    return one_line("; ".join(told) or change.at)
 
 
 def _input(seen: InputSeen) -> str:
@@ -306,6 +309,7 @@ def _change_document(told: Explained, change: Change) -> dict[str, Any]:
     if change.field == "prompt":
         found["words"] = [{"side": piece.side.value, "text": piece.text} for piece in change.words]
         found["note"] = change.note
+        found["edits"] = [{"text": edit.text, "at": edit.at} for edit in change.edits]
     if change.field in told.inputs:
         old, new = told.inputs[change.field]
         found |= {"old_input": _input_document(old), "new_input": _input_document(new)}

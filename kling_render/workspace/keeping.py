@@ -83,7 +83,8 @@ def offer(store: Store, planned: Planned) -> Offer:
         if earlier is None or result is None:
             left.append(Left(job=job.job.id, why="it has no earlier result"))
             continue
-        found = changes(job.job, Manifest(earlier.manifest), Manifest(job.manifest_json))
+        before = earlier.manifest or job.manifest_json  # of what the lock file brought only the fingerprint is known
+        found = changes(job.job, Manifest(before), Manifest(job.manifest_json))
         keep.setdefault(job.key, Keepable(planned=job, result=result, changes=found))
     shared = {job.job.id: keep[job.key] for job in jobs if job.key in keep}  # one result serves all of a request
     return Offer(jobs=tuple(keep.values()), left=tuple(one for one in left if one.job not in shared))
@@ -97,7 +98,7 @@ def _newest(attempts: Iterable[Attempt], folder: str) -> Mapping[str, Attempt]:
     """Job id → the attempt that brought its newest result, of one project."""
     newest: dict[str, Attempt] = {}
     for attempt in attempts:
-        if attempt.state in MADE and attempt.folder == folder and attempt.manifest:
+        if attempt.state in MADE and attempt.folder == folder:
             known = newest.get(attempt.job)
             if known is None or attempt.reserved_at > known.reserved_at:
                 newest[attempt.job] = attempt
@@ -137,6 +138,8 @@ def _differences(
     job: Keepable, planned: Planned, store: Store, known: Mapping[str, Path], compare: Compare
 ) -> Iterator[str]:
     """Why a job's inputs cannot be called the same; nothing when they can."""
+    if not job.changes:
+        yield "what its earlier result was made from is not known here, so nothing is proven"
     others = [change.field for change in job.changes if change.field not in MEDIA]
     if others:
         yield f"not only its media changed: {', '.join(others)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from kling_render.lifecycle.identity import PREFIX_LENGTH
+from kling_render.lifecycle.identity import PREFIX_LENGTH, fingerprint_prefix
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.planning.lock import Kept, Locked
 from kling_render.planning.lock_text import LONGEST
@@ -72,6 +72,19 @@ def kept_results(ledger: LedgerQueries, namespace: str) -> dict[str, Kept]:
         for key, (origin, step) in ledger.kept_decisions(namespace).items()
         if step.detail.get("by")  # else nobody decided: the account's log has it under this very request
     }
+
+
+def adopted(ledger: LedgerQueries, namespace: str, entry: Locked) -> Kept | None:
+    """Who made a generation an entry's result by hand, although it was paid for another request; None mostly."""
+    known = holder(ledger, namespace, entry) if entry.generation_id is not None else None
+    if known is None or known.client_request_id:
+        return None  # paid for by this very store
+    first = ledger.history(known.id)[:1]
+    detail = first[0].detail if first and first[0].event == "adopt" else {}
+    prefix = fingerprint_prefix(detail.get("sent_as"))
+    if prefix is None or entry.is_of(prefix):
+        return None
+    return Kept(prefix, _words(detail.get("by")), time_text(first[0].at), _words(detail.get("why")))
 
 
 def seconds_of(text: str) -> float | None:

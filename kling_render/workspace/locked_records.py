@@ -48,7 +48,7 @@ class LockedRecords:
             entry: what the file says.
             size: of the bytes.
             credits: what the provider says it cost, if it was asked.
-            proof: what says, besides the file, that they were paid for this request; empty: nothing.
+            proof: what says, besides the file, what they were paid for; empty: nothing.
         """
         made, now = self._paid(planned, entry)
         charge = _credits(entry) if credits is None else credits

@@ -18,7 +18,7 @@ from kling_render.engine.work import Target
 from kling_render.engine.world import Publisher
 from kling_render.errors import AccountRefused, KlingRenderError, StoreFault
 from kling_render.lifecycle.answers import LogRow, PollAnswer
-from kling_render.lifecycle.identity import fingerprint_prefix, ulid
+from kling_render.lifecycle.identity import PREFIX_LENGTH, fingerprint_prefix, ulid
 from kling_render.lifecycle.records import Result
 from kling_render.lifecycle.schedule import backoff_s
 from kling_render.planning.lock import Locked, LockFile, Promise, is_missing
@@ -274,9 +274,14 @@ class _Filling:
             self._fail([one], f"{entry.generation_id}: {why}")
 
     def _proof(self, entry: Locked) -> str:
-        """What says, besides the file, that a generation was paid for its entry's request."""
+        """What says, besides the file, what a generation was paid for."""
         named = self._names.get(entry.generation_id or "")
-        return "the account's log names it so" if named is not None else ""
+        if named is None:
+            return ""
+        if entry.kept is None or named == entry.fingerprint[:PREFIX_LENGTH]:
+            return "the account's log says that it was paid for this request"
+        by = entry.kept.by or "somebody"
+        return f"the account's log says that it was paid for {named[:12]}…, which {by} kept it from"
 
     async def _adopt(self, one: Wanted, entry: Locked, why: str) -> str:
         """It is paid, so the run goes on with it, whatever hindered us; returns why not."""

@@ -19,7 +19,7 @@ from kling_render.planning.lock_text import is_json, lock_text, parse
 from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
-from kling_render.workspace.locked_claims import holder, kept_results, was_taken_back
+from kling_render.workspace.locked_claims import adopted, holder, kept_results, was_taken_back
 from kling_render.workspace.workspace import PREVIZ, Workspace
 
 SUFFIX = ".lock.json"
@@ -175,6 +175,7 @@ def _written(path: Path, workspace: Workspace, project: Project, plan: Plan) -> 
     entries = entries_of(plan, old, kept=kept, undone=_undone(store, api))
     if data is None and not entries:
         return []
+    entries = _with_word(store, api, entries, old)
     left = _left(old or LockFile(), entries)
     content = lock_text(
         project=name,
@@ -222,6 +223,18 @@ def _still(old: LockFile | None, entries: Iterable[Locked], left: Iterable[str])
         return []
     jobs = {entry.job for entry in entries if entry.rest} | set(left)
     return [flaw for flaw in old.flaws if flaw.job in jobs]
+
+
+def _with_word(store: Store, namespace: str, entries: list[Locked], old: LockFile | None) -> list[Locked]:
+    """New entries say who adopted a generation of another request by hand: the account's log alone would refute them."""
+    known = {entry[:3] for one in old.jobs.values() for entry in one} if old is not None else set()
+    with store.ledger.reading() as ledger:
+        return [
+            entry._replace(kept=adopted(ledger, namespace, entry))
+            if entry.kept is None and entry[:3] not in known
+            else entry
+            for entry in entries
+        ]
 
 
 def _undone(store: Store, namespace: str) -> Callable[[Locked], bool]:

@@ -131,7 +131,7 @@ def tree_proof(project: Project, planned: PlannedJob, entry: Locked, digests: St
     fingerprint = told.get("fingerprint") if told and told.get("sha256") == entry.sha256 else None
     if not isinstance(fingerprint, str):
         return ""
-    return "its sidecar in the output folder says so" if entry.is_of(fingerprint) else None
+    return "its sidecar in the output folder names the same request" if entry.is_of(fingerprint) else None
 
 
 def mark(cache: Cache, generations: Iterable[str], *, dead: bool) -> None:

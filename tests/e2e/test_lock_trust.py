@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,13 @@ def test_an_empty_store_knows_what_was_kept_and_goes_back(studio: Studio, tmp_pa
     valid(there.json, "explain")
     assert there.json["result"]["kept"] | {"at": ""} == told | {"at": ""}
     assert there.json["result"]["kept"]["at"][:19] == told["at"][:19]
-    assert "the account's log names it so" in other.run("explain", FOX).out
+    assert f"paid for {told['fingerprint'][:12]}…, which {told['by']} kept it from" in other.run("explain", FOX).out
     assert other.run("verify").code == 0
     keep(other, "sc010/fox", "--undo")
     assert (totals(other)["render"], studio.accepted()) == (1, 2)
     assert locked(other)["jobs"][FOX]["fingerprint"] == told["fingerprint"]
+    assert "it is not known what changed" in keep(other, FOX, "--yes").out
+    keep(other, FOX, "--undo")
     other.write_list(shots=ROOF)
     assert no_work(other)
     shutil.rmtree(other.project / "renders")
@@ -215,3 +218,44 @@ def test_an_entry_with_a_wrong_amount_still_points_to_what_was_paid(studio: Stud
     assert studio.render().code == 0
     valid(locked(studio), "lock")
     assert studio.accepted() == 2
+
+
+def test_a_generation_that_was_adopted_by_hand_is_believed_elsewhere(studio: Studio, tmp_path: Path) -> None:
+    """It was paid for another request, as the log says: the file names who adopted it, and why."""
+    assert studio.render("sc010/fox").code == 0
+    (paid,) = (entry["generation_id"] for entry in locked(studio)["jobs"].values())
+    second, third = clone(studio, tmp_path / "second"), clone(studio, tmp_path / "third")
+    for each in (second, third):
+        each.write_list(shots=DUSK)
+        lock_of(each).unlink()
+    assert second.run("adopt", FOX, paid, "--note", "good enough").code == 0
+    assert second.run("pull").code == 0
+    told = locked(second)["jobs"][FOX]["kept"]
+    assert (len(told["from"]), told["why"]) == (32, "good enough")
+    text = lock_of(second).read_bytes()
+    assert second.run("pull").code == 0
+    shutil.copyfile(lock_of(second), lock_of(third))
+    exact = third.run("render", "--locked", "sc010/fox")
+    assert (exact.code, len(third.videos()), third.accepted()) == (0, 2, 1), exact.text
+    assert (lock_of(third).read_bytes(), lock_of(second).read_bytes()) == (text, text)
+
+
+def test_a_pull_requests_comment_says_what_was_paid_before(studio: Studio) -> None:
+    """Somebody rendered what they added, and committed the file: it is not counted as a cost, and said so."""
+
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.com")
+        subprocess.run(["git", *identity, *words], cwd=studio.project, capture_output=True, check=True)
+
+    studio.write_list(characters={"fox": {"image": "fox.png"}})
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "base")
+    studio.write_list()
+    assert studio.render("sc010/cat").code == 0
+    told = studio.run("plan", "--base", "HEAD", "--format", "markdown").out
+    assert "nothing to render, $0.00" in told
+    assert "1 job paid before, as the lock file says; if links are dead up to $0.336." in told
+    document = studio.run("plan", "--base", "HEAD", "--json").json
+    valid(document, "plan")
+    assert (document["totals"]["locked"], document["base"]["added"]) == (1, [CAT])

@@ -227,8 +227,8 @@ def _listing(offered: Offer, *, everything: bool) -> Iterator[str]:
 
 def _kept(job: Keepable) -> str:
     fields = ", ".join("clip" if c.field == "video" else c.field.removeprefix("params.") for c in job.changes)
-    made = local(job.result.made_at)
-    return f"  {escaped(job.planned.job.id)}  {one_line(fields)} changed; made {made}, sha256 {job.result.blob[:12]}"
+    made, what = local(job.result.made_at), f"{one_line(fields)} changed" if fields else "it is not known what changed"
+    return f"  {escaped(job.planned.job.id)}  {what}; made {made}, sha256 {job.result.blob[:12]}"
 
 
 def _left(left: Left) -> str:
