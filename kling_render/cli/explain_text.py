@@ -159,20 +159,11 @@ def _change(told: Explained, change: Change, paint: Paint, *, verbose: bool) -> 
         yield f"{label}: {paint(_RED, _input(old))} -> {paint(_GREEN, _input(new))} ({one_line(change.at)})"
     elif change.field == "prompt":
         note = f"; {change.note}" if change.note else ""
-        yield f"{label} ({_edited_at(change)}){note}"
+        yield f"{label} ({one_line(change.at)}){note}"
         yield from (f"  {line}" for line in _prompt(change, paint, verbose=verbose))
     else:
         old_text, new_text = (_value(change.field, value) for value in (change.old, change.new))
         yield f"{label}: {paint(_RED, old_text)} -> {paint(_GREEN, new_text)} ({one_line(change.at)})"
-
-
-def _edited_at(change: Change) -> str:
-    """Where a prompt was edited, and which value it was."""
-    told = []
-    for edit in change.edits:
-        what = edit.text.removeprefix(SENTENCES[edit.code]).lstrip(":, ")
-        told.append(", ".join(filter(None, (edit.at, what))))
-    return one_line("; ".join(told) or change.at)
 
 
 def _input(seen: InputSeen) -> str:
@@ -309,7 +300,6 @@ def _change_document(told: Explained, change: Change) -> dict[str, Any]:
     if change.field == "prompt":
         found["words"] = [{"side": piece.side.value, "text": piece.text} for piece in change.words]
         found["note"] = change.note
-        found["edits"] = [{"text": edit.text, "at": edit.at} for edit in change.edits]
     if change.field in told.inputs:
         old, new = told.inputs[change.field]
         found |= {"old_input": _input_document(old), "new_input": _input_document(new)}
