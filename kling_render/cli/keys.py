@@ -63,7 +63,8 @@ class Keys:
     Args:
         stream: standard input. If it is no terminal, nothing is ever read from it and no key comes.
         msvcrt: how a Windows console is read; None: as the system is.
-        on_resume: called when the process goes on after it was stopped, and hears keys again.
+        on_suspend: called before the process is stopped (Ctrl-Z).
+        on_resume: called when it goes on and hears keys again.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Keys:
         stream: TextIO | None = sys.stdin,
         msvcrt: Msvcrt | None = None,
         *,
+        on_suspend: Callable[[], None] = lambda: None,
         on_resume: Callable[[], None] = lambda: None,
     ) -> None:
         self._pressed: asyncio.Queue[str] = asyncio.Queue(_UNREAD)
@@ -84,7 +86,7 @@ class Keys:
 
             self._source = _Windows(console, self._press)
         else:
-            self._source = _Posix(stream.fileno(), self._press, on_resume)
+            self._source = _Posix(stream.fileno(), self._press, on_suspend, on_resume)
 
     async def __aenter__(self) -> Self:
         if self._source is not None:
@@ -114,9 +116,10 @@ class _Press(Protocol):
 class _Posix:
     """A terminal without line editing, read when it has something to say."""
 
-    def __init__(self, fd: int, press: _Press, on_resume: Callable[[], None]) -> None:
+    def __init__(self, fd: int, press: _Press, on_suspend: Callable[[], None], on_resume: Callable[[], None]) -> None:
         self._fd = fd
         self._press = press
+        self._on_suspend = on_suspend
         self._on_resume = on_resume
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         #: The terminal's own settings, while ours hold.
@@ -142,6 +145,7 @@ class _Posix:
     def _suspend(self) -> None:
         """Ctrl-Z: the shell gets a terminal as it was; `fg` and `bg` come back through `_resume`."""
         self._let_go()
+        self._on_suspend()
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def _resume(self) -> None:

@@ -48,9 +48,7 @@ class LiveArea(RenderHook):
         if self._stderr is not None:
             sys.stderr = self._stderr
         self._console.pop_render_hook()
-        with self._console:
-            self._console.control(Control(*self._erasing()))
-        self._drawn = []
+        self.erase()
 
     def redraw(self) -> None:
         """Show the lines as they are now."""
@@ -63,8 +61,9 @@ class LiveArea(RenderHook):
         finally:
             self._redrawing = False
 
-    def forget(self) -> None:
-        """Something else was written below the lines, as a shell does: they are drawn anew under it."""
+    def erase(self) -> None:
+        """Take the lines away, until they are drawn again under whatever was written meanwhile."""
+        self._console.control(Control(*self._erasing()))
         self._drawn = []
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.segment import Segment
 from rich.table import Table
@@ -20,7 +21,7 @@ from kling_render.cli.job_words import one_line
 from kling_render.cli.live_area import Line, trimmed
 from kling_render.cli.plan_table import action_look
 from kling_render.cli.progress_board import Board, is_free
-from kling_render.cli.watch_words import WORDS, amount_text, edits, paths_text, purse_text, seconds_left
+from kling_render.cli.watch_words import WORDS, Edit, amount_text, edits, paths_text, purse_text, seconds_left
 from kling_render.planning.text import jobs_word
 from kling_render.watch.news import Broken, Holding, Replanned
 
@@ -182,16 +183,22 @@ class WatchDrawing:
         if not found:
             return []
         fitting = found if len(found) <= room else found[: room - 1]
-        tight = self._console.width < 60
         table = Table.grid(padding=(0, 2, 0, 0))
-        for side in ("left", "right", "right", "left"):
-            table.add_column(justify="right" if side == "right" else "left", no_wrap=True, overflow="ellipsis")
+        for width in self._edit_widths(fitting):
+            table.add_column(width=width, no_wrap=True, overflow="ellipsis")
         for edit in fitting:
-            at = cut_middle(edit.at, max(self._console.width - _LABEL - (16 if tight else 30), 8))
-            cells = [Text(at, "bold"), Text("" if tight else edit.jobs), Text(edit.cost), Text(edit.what, "dim")]
-            table.add_row(*cells[: 3 if tight else 4])
+            at = cut_middle(edit.at, table.columns[0].width or 0)
+            cells = [Text(at, "bold"), Text(edit.jobs), Text(edit.cost), Text(edit.what, "dim")]
+            table.add_row(*cells[: len(table.columns)])
         more = [Text(f"and {len(found) - len(fitting)} more edits", "dim")] if len(fitting) < len(found) else []
         return [self._labelled("edits", "dim", table, *more)] if fitting else []
+
+    def _edit_widths(self, found: Sequence[Edit]) -> list[int]:
+        """Columns of an edit: its place, its jobs, its cost, and what was edited, if there is room for that."""
+        jobs, cost = max(cell_len(edit.jobs) for edit in found), max(cell_len(edit.cost) for edit in found)
+        left = self._console.width - _LABEL - jobs - cost - 3 * 2
+        at = min(max(cell_len(edit.at) for edit in found), max(left // 2 if left >= 40 else left, 8))
+        return [at, jobs, cost, *([left - at] if left - at >= 12 else [])]
 
     # -- errors, and the run ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Nothing is drawn while nothing happens: no thread, no pulse. While a countdown o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,9 @@ from kling_render.watch.news import (
 
 _NARROW = 76
 """Columns below which the time has no seconds."""
+_NOTES = 100
+"""Notes that are not said again."""
+_FIGURES = re.compile(r"[0-9]+")
 _TROUBLES = 3
 """Sentences about trouble that stand in the foot."""
 _BAD = frozenset({JobState.FAILED, JobState.BLOCKED, JobState.IN_DOUBT, JobState.NEEDS_USER})
@@ -79,6 +83,8 @@ class LiveWatch:
         self._area = LiveArea(console, self._lines)
         self._remarks = Remarks(console)
         self._warnings: frozenset[Diagnostic] = frozenset()
+        self._hidden = False
+        self._notes: dict[str, None] = {}
         self._pace = Pace(self._area.redraw, self._ticks, clock.monotonic)
 
     def __enter__(self) -> Self:
@@ -92,13 +98,18 @@ class LiveWatch:
         self._pace.stop()
         self._area.__exit__(kind, value, trace)
 
+    def hide(self) -> None:
+        """Leave only the history, for the shell that gets the terminal now (Ctrl-Z)."""
+        self._hidden = True
+        self._area.erase()
+
     def anew(self) -> None:
-        """Draw it again under whatever a shell wrote meanwhile: after Ctrl-Z and `fg`."""
-        self._area.forget()
+        """Draw it again, under whatever the shell wrote (`fg`)."""
+        self._hidden = False
         self._pace.now()
 
     def _lines(self) -> list[Line]:
-        return self._drawing.lines(self._standing, self._clock.monotonic())
+        return [] if self._hidden else self._drawing.lines(self._standing, self._clock.monotonic())
 
     def _ticks(self, now: float) -> float | None:
         until = self._standing.counts_down
@@ -110,7 +121,7 @@ class LiveWatch:
 
     def show(self, what: str | RenderableType) -> None:
         """Print something above: a text, which may have colours, or anything that rich can print."""
-        self._console.print(Text.from_ansi(what) if isinstance(what, str) else what)
+        self._console.print(Text.from_ansi(what.rstrip("\n")) if isinstance(what, str) else what)
 
     def show_plan(self, plan: Plan, *, verbose: bool = False) -> None:
         """Print a plan above, as `plan` shows it."""
@@ -219,7 +230,18 @@ class LiveWatch:
             if run is not None:
                 run.said.add(text)
             stop = progress.event == "stop"
+            if not stop and self._is_repeated(text):
+                return
             self._say("stopped" if stop else "note", "bold red" if stop else "dim", Text(one_line(text)))
+
+    def _is_repeated(self, note: str) -> bool:
+        """Whether a note was said before, with other figures perhaps: each run of a long session notes the same."""
+        known = _FIGURES.sub("#", note) in self._notes
+        self._notes.pop(_FIGURES.sub("#", note), None)
+        self._notes[_FIGURES.sub("#", note)] = None
+        if len(self._notes) > _NOTES:
+            del self._notes[next(iter(self._notes))]
+        return known
 
     def _over(self, news: RunOver) -> None:
         now, run = self._standing, self._standing.run

@@ -133,7 +133,9 @@ CHILD = textwrap.dedent(
     import asyncio, sys
     from kling_render.cli.keys import Keys
     async def main():
-        async with Keys(sys.stdin, on_resume=lambda: print("resumed", flush=True)) as keys:
+        def say(word):
+            return lambda: print(word, flush=True)
+        async with Keys(sys.stdin, on_suspend=say("suspended"), on_resume=say("resumed")) as keys:
             print("ready", flush=True)
             while (key := await keys.next()) != "q":
                 print("key", key, flush=True)
@@ -183,6 +185,7 @@ def test_a_stopped_process_gives_the_terminal_back_until_it_goes_on(child: Child
     os.kill(child.process.pid, signal.SIGTSTP)
     _, status = os.waitpid(child.process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
+    assert child.said() == "suspended"
     assert termios.tcgetattr(child.program) == child.before
     os.kill(child.process.pid, signal.SIGCONT)
     assert child.said() == "resumed"

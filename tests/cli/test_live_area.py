@@ -86,15 +86,16 @@ def test_nothing_of_the_lines_is_left_behind() -> None:
     assert foot.terminal.text == "said\nafter"
 
 
-def test_after_a_shell_wrote_below_the_lines_are_drawn_under_that() -> None:
-    """Ctrl-Z and `fg`: the cursor is where the shell left it."""
+def test_while_a_shell_has_the_terminal_only_the_history_stands_there() -> None:
+    """Ctrl-Z and `fg`: the lines come again where the shell left the cursor."""
     foot = Foot()
     with foot.area:
+        foot.console.print("history")
+        foot.area.erase()
+        assert foot.terminal.text == "history"
+        foot.terminal.write("[1]+ Stopped\nfg\n")
         foot.area.redraw()
-        foot.terminal.write("\n[1]+ Stopped\nfg\n")
-        foot.area.forget()
-        foot.area.redraw()
-        assert foot.terminal.text == "one\ntwo\n[1]+ Stopped\nfg\none\ntwo"
+        assert foot.terminal.text == "history\n[1]+ Stopped\nfg\none\ntwo"
 
 
 def test_a_warning_from_anywhere_goes_above_the_lines(capsys: object) -> None:

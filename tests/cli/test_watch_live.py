@@ -298,6 +298,17 @@ def test_leaving_says_what_goes_on_and_leaves_only_the_history() -> None:
     )
 
 
+def test_a_shell_that_gets_the_terminal_is_not_drawn_over() -> None:
+    """Ctrl-Z and `bg`: the history goes on, the picture comes back with `fg`."""
+    screen = Screen()
+    screen.tell(replanned())
+    screen.watch.hide()
+    assert screen.terminal.text.endswith("watching   8 up to date")
+    assert screen.tell(replanned(2, "a.yaml")).endswith("a.yaml → 2 to render, about $0.896")
+    screen.watch.anew()
+    assert screen.foot().splitlines()[-1].startswith("p plan")
+
+
 def test_texts_and_plans_are_shown_above() -> None:
     """p, e and w print; the picture stays where it is."""
     screen = Screen()
