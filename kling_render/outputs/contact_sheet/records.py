@@ -17,6 +17,7 @@ WORDS: Mapping[str, tuple[str, Tone]] = {
     "pinned": ("stale", "stale"),
     "restore": ("in the store", "good"),
     "shared": ("shared", "quiet"),
+    "locked": ("to fetch", "quiet"),
     "running": ("running", "busy"),
     "ready": ("to fetch", "busy"),
     "to-render": ("to render", "quiet"),
