@@ -256,4 +256,4 @@ class LiveWatch:
         now.run = None
         bad = news.stops or any(JobState(state) in _BAD for state, _ in news.states)
         took = f" in {duration(self._clock.monotonic() - run.began)}" if run is not None else ""
-        self._say("rendered", "bold yellow" if bad else "bold green", Text(states_text(news) + took))
+        self._say("finished", "bold yellow" if bad else "bold green", Text(states_text(news) + took))

@@ -172,7 +172,7 @@ def test_a_run_shows_its_jobs_how_far_it_is_and_what_it_costs() -> None:
     assert foot.splitlines()[-1].endswith("q quit, jobs go on")
     screen.tell(RunOver(states=[("done", 3)], spent=Decimal("1.344"), stops=()), replanned(0))
     assert "1/3" not in screen.foot()
-    assert "rendered   3 done, $1.344 in 1:00" in screen.close()
+    assert "finished   3 done, $1.344 in 1:00" in screen.close()
 
 
 def test_a_job_that_goes_on_in_the_next_run_keeps_its_time() -> None:
