@@ -1,7 +1,7 @@
 """What is known about each model: its parameters, their defaults and its hard input limits.
 
-Values only; every limit names its source. `vendor` is the AI/ML API's own documentation (state: August 2026);
-`sellers` is what other sellers of the same model state where the vendor is silent.
+Values only; every limit names its source. `vendor` is the AI/ML API's own documentation; `sellers` is what other
+sellers of the same model state where the vendor is silent; `nobody` is what no page states: it only ever warns.
 """
 
 from __future__ import annotations
@@ -17,28 +17,79 @@ PROMPT_LIMIT = 2500
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Where a limit is written."""
+
+    title: str
+    url: str
+    #: Year and month in which it was read.
+    read: str
+
+
+PAGES: Mapping[str, Page] = MappingProxyType(
+    {
+        "limits": Page(
+            "AI/ML API: v2.6 pro motion control, limits of `image_url` and `video_url`",
+            "https://docs.aimlapi.com/",
+            "August 2026",
+        ),
+        "orientation": Page(
+            "AI/ML API: v2.6 pro motion control, `character_orientation`",
+            "https://docs.aimlapi.com/",
+            "August 2026",
+        ),
+        "files": Page(
+            "Novita: Kling V2.6 Pro Motion Control, request body",
+            "https://novita.ai/docs/api-reference/model-apis-kling-v2.6-pro-motion-control",
+            "November 2026",
+        ),
+        "sizes": Page(
+            "Higgsfield: Kling 2.6 Motion Control Pro, usage notes",
+            "https://docs.higgsfield.ai/docs/models/kling-2-6-motion-control/pro.md",
+            "November 2026",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """One figure and who states it."""
 
     value: Decimal
     source: str
+    #: A key of `PAGES`; empty where no page states it.
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """What something may be, and who states it."""
+
+    values: tuple[str, ...]
+    source: str
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
     """Hard limits of a model's inputs; a violation is refused before anything is paid."""
 
-    image_short_edge: Limit = Limit(Decimal(300), "vendor")
-    image_long_edge: Limit = Limit(Decimal(65_536), "vendor")
-    video_short_edge: Limit = Limit(Decimal(340), "vendor")
-    video_long_edge: Limit = Limit(Decimal(3_850), "vendor")
-    clip_min_s: Limit = Limit(Decimal(3), "vendor")
-    clip_max_s_image: Limit = Limit(Decimal(10), "vendor")
-    clip_max_s_video: Limit = Limit(Decimal(30), "vendor")
-    image_bytes: Limit = Limit(Decimal(10_000_000), "sellers")
-    video_bytes: Limit = Limit(Decimal(100_000_000), "sellers")
-    aspect_min: Limit = Limit(Decimal("0.4"), "sellers")
-    aspect_max: Limit = Limit(Decimal("2.5"), "sellers")
+    image_short_edge: Limit = Limit(Decimal(300), "vendor", "limits")
+    image_long_edge: Limit = Limit(Decimal(65_536), "vendor", "limits")
+    video_short_edge: Limit = Limit(Decimal(340), "vendor", "limits")
+    video_long_edge: Limit = Limit(Decimal(3_850), "vendor", "limits")
+    clip_min_s: Limit = Limit(Decimal(3), "vendor", "limits")
+    clip_max_s_image: Limit = Limit(Decimal(10), "vendor", "orientation")
+    clip_max_s_video: Limit = Limit(Decimal(30), "vendor", "orientation")
+    image_bytes: Limit = Limit(Decimal(10_000_000), "sellers", "files")
+    video_bytes: Limit = Limit(Decimal(100_000_000), "sellers", "sizes")
+    aspect_min: Limit = Limit(Decimal("0.4"), "sellers", "sizes")
+    aspect_max: Limit = Limit(Decimal("2.5"), "sellers", "sizes")
+    image_kinds: Kinds = Kinds(("png", "jpeg", "webp"), "sellers", "files")
+    video_containers: Kinds = Kinds(("mp4", "mov"), "sellers", "files")
+    #: Names of FFmpeg. No page names codecs; these two are what phones and browsers write.
+    video_codecs: Kinds = Kinds(("h264", "hevc"), "nobody")
 
 
 @dataclass(frozen=True, slots=True)

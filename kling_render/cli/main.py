@@ -24,6 +24,7 @@ _DISK_HELP = "make room on the disk, then run the command again; nothing paid is
 COMMANDS = {
     "init": "make a small working project",
     "check": "find everything wrong with the shot list and its media, at once",
+    "fix": "write corrected copies of images and clips",
     "plan": "show what would be rendered, why, and what it costs",
     "render": "bring the output tree up to date",
     "watch": "render, then again at every save, within an allowance",

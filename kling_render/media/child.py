@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kling_render.media import limits
@@ -31,8 +31,18 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
         self._watch = _Watch(None)
 
-    def ask(self, question: Mapping[str, Any], wall_s: float) -> dict[str, Any]:
+    def ask(
+        self,
+        question: Mapping[str, Any],
+        wall_s: float,
+        heard: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
         """The child's answer.
+
+        Args:
+            question: as JSON.
+            wall_s: seconds it may take, from the last line of progress on.
+            heard: gets every line of progress, `{"progress": …}`; None: the child writes none.
 
         Raises:
             ChildError: it crashed over this question.
@@ -45,7 +55,7 @@ class Child:
         # A new child imports its libraries first; that is not the file's fault.
         watch.expect(wall_s + (20 if fresh else 0))
         try:
-            return self._exchange(process, question)
+            return self._heard(self._exchange(process, question), process, wall_s, heard)
         except (OSError, ValueError) as error:
             self.close()
             if watch.killed:
@@ -68,12 +78,30 @@ class Child:
         self._watch.begin()
         return self._process
 
-    @staticmethod
-    def _exchange(process: subprocess.Popen[str], question: Mapping[str, Any]) -> dict[str, Any]:
+    def _heard(
+        self,
+        answer: dict[str, Any],
+        process: subprocess.Popen[str],
+        wall_s: float,
+        heard: Callable[[dict[str, Any]], None] | None,
+    ) -> dict[str, Any]:
+        """The first line that is no progress."""
+        while heard is not None and "progress" in answer:
+            heard(answer)
+            self._watch.expect(wall_s)
+            answer = self._next(process)
+        return answer
+
+    @classmethod
+    def _exchange(cls, process: subprocess.Popen[str], question: Mapping[str, Any]) -> dict[str, Any]:
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(json.dumps(question) + "\n")
         process.stdin.flush()
+        return cls._next(process)
+
+    @staticmethod
+    def _next(process: subprocess.Popen[str]) -> dict[str, Any]:
+        assert process.stdout is not None
         reply = process.stdout.readline()
         answer = json.loads(reply)  # an empty line (the child died) is a ValueError too
         assert isinstance(answer, dict)

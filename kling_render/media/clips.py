@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 
 from kling_render.media import boxes
 from kling_render.media.facts import ClipContainer, ClipFacts, ResultCheck, Unreadable
-from kling_render.media.refusals import NO_PICTURE, damaged, wrong_type
+from kling_render.media.refusals import NO_PICTURE, damaged, encrypted, wrong_type
 from kling_render.media.sniff import CLIPS, HEAD_BYTES, sniff
+from kling_render.media.tracks import Track, says_where, tracks
 
 #: A result may differ by this much from the expected length before it is called shorter.
 TOLERANCE_S = Decimal("0.25")
@@ -23,6 +24,8 @@ _QUICK_PIXELS = 40_000_000
 """A result with no more pixels in all its frames is watched as a whole on arrival: quicker than a second time later."""
 _QUICK_BYTES = 4_000_000
 _MICRO = Decimal("0.000001")
+_ENCRYPTED = (b"encv", b"enca")
+_SEE_THROUGH = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
 _CONTAINERS: dict[str, ClipContainer] = {"MP4": "mp4", "MOV": "mov"}
 
 
@@ -47,9 +50,14 @@ def read_clip(file: BinaryIO) -> ClipFacts | Unreadable:
     if refusal is not None:
         return refusal
     try:
-        turn = boxes.rotation(file, boxes.walk(file))
+        whole = boxes.walk(file)
+        turn, parts = boxes.rotation(file, whole), tracks(file, whole)
+        if any(part.coding in _ENCRYPTED for part in parts):
+            return encrypted()
+        where = says_where(file, whole)
         with open_clip(file) as container:
-            return _facts(container, found, turn, file)
+            facts = _facts(container, found, turn, file)
+            return facts if isinstance(facts, Unreadable) else _with_tracks(facts, container, parts, where)
     except boxes.BoxError as error:
         return damaged("clip", str(error))
     except Exception as error:  # a hostile file can raise anything out of a demuxer
@@ -80,6 +88,23 @@ def _facts(container: Any, found: str, turn: int, file: BinaryIO) -> ClipFacts |
         frames=stream.frames or None,
         bytes=file.seek(0, os.SEEK_END),
         mime=CLIPS[found],
+    )
+
+
+def _with_tracks(facts: ClipFacts, container: Any, parts: list[Track], where: bool) -> ClipFacts:
+    picture = next((part for part in parts if part.handler == b"vide"), None)
+    pixels = container.streams.video[0].codec_context.pix_fmt or ""
+    videos, audios = len(container.streams.video), len(container.streams.audio)
+    return replace(
+        facts,
+        pixels=pixels,
+        alpha=pixels.startswith(_SEE_THROUGH),
+        variable_rate=picture is not None and picture.uneven,
+        edited=any(part.edited for part in parts if part.handler in (b"vide", b"soun")),
+        video_streams=videos,
+        audio_streams=audios,
+        other_streams=max(len(parts), len(container.streams)) - videos - audios,
+        location=where,
     )
 
 

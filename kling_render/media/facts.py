@@ -24,6 +24,16 @@ class ImageFacts:
     height: int
     bytes: int
     mime: str
+    #: How pixels are stored, in Pillow's words (`RGB`, `CMYK`, `L`, …); `16-bit`: more than 8 bits a colour.
+    colours: str = "RGB"
+    #: Whether pixels may be see-through.
+    alpha: bool = False
+    #: More than one: it is animated.
+    frames: int = 1
+    #: Whether a viewer has to turn or mirror it (EXIF).
+    turned: bool = False
+    #: Whether it says where it was taken (GPS).
+    location: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,20 @@ class ClipFacts:
     frames: int | None
     bytes: int
     mime: str
+    #: FFmpeg's name of how its pixels are stored; empty when it is not known.
+    pixels: str = "yuv420p"
+    #: Whether pixels may be see-through.
+    alpha: bool = False
+    #: Whether frames are shown for different lengths of time.
+    variable_rate: bool = False
+    #: Whether an edit list leaves something out, repeats it, or shows nothing for a while.
+    edited: bool = False
+    #: How many streams of each kind there are; the model gets one picture and one sound.
+    video_streams: int = 1
+    audio_streams: int = 0
+    other_streams: int = 0
+    #: Whether it says where it was taken (GPS).
+    location: bool = False
 
 
 @dataclass(frozen=True, slots=True)

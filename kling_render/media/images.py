@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
+from dataclasses import replace
 from typing import BinaryIO
 
 from kling_render.media.facts import ImageFacts, ImageKind, Unreadable
@@ -13,7 +14,10 @@ from kling_render.media.sniff import HEAD_BYTES, IMAGES, sniff
 
 MAX_MEGAPIXELS = 50
 _EXIF_ORIENTATION = 0x0112
-_EXIF_TURNED = (5, 6, 7, 8)
+_EXIF_GPS = 0x8825
+_EXIF_OTHER = (2, 3, 4, 5, 6, 7, 8)
+_EXIF_SIDEWAYS = (5, 6, 7, 8)
+_DEEP = "16-bit"
 _KINDS: dict[str, ImageKind] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
 
 
@@ -31,17 +35,17 @@ def read_image(file: BinaryIO) -> ImageFacts | Unreadable:
     if refusal is not None:
         return refusal
     try:
-        width, height, turned = _header(file, found)
+        facts, sideways = _header(file, found)
+        width, height = facts.width, facts.height
         megapixels = width * height / 1_000_000
         if megapixels > MAX_MEGAPIXELS:
             return _bomb(width, height, megapixels)
         _check_whole(file, found)
     except Exception as error:  # a hostile file can raise anything out of a decoder
         return damaged("image", _reason(error))
-    if turned:
-        width, height = height, width
-    size = file.seek(0, os.SEEK_END)
-    return ImageFacts(kind=_KINDS[found], width=width, height=height, bytes=size, mime=IMAGES[found])
+    if sideways:
+        facts = replace(facts, width=height, height=width)
+    return replace(facts, bytes=file.seek(0, os.SEEK_END))
 
 
 def _bomb(width: int, height: int, megapixels: float) -> Unreadable:
@@ -52,7 +56,8 @@ def _bomb(width: int, height: int, megapixels: float) -> Unreadable:
     )
 
 
-def _header(file: BinaryIO, found: str) -> tuple[int, int, bool]:
+def _header(file: BinaryIO, found: str) -> tuple[ImageFacts, bool]:
+    """The facts as they are stored, and whether the picture lies on its side."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked by the caller, with the figure in the message
@@ -60,18 +65,38 @@ def _header(file: BinaryIO, found: str) -> tuple[int, int, bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(file, formats=[found]) as image:
-            return image.width, image.height, _turned(image.info.get("exif"))
+            orientation, where = read_notes(image.info.get("exif"))
+            facts = ImageFacts(
+                kind=_KINDS[found],
+                width=image.width,
+                height=image.height,
+                bytes=0,
+                mime=IMAGES[found],
+                colours=_DEEP if found == "PNG" and _is_deep(file) else image.mode,
+                alpha=image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info,
+                frames=int(getattr(image, "n_frames", 1)),
+                turned=orientation in _EXIF_OTHER,
+                location=where,
+            )
+    return facts, orientation in _EXIF_SIDEWAYS
 
 
-def _turned(exif_bytes: object) -> bool:
+def _is_deep(file: BinaryIO) -> bool:
+    """Whether a PNG has 16 bits a colour; Pillow tells 8 of them."""
+    file.seek(24)
+    return file.read(1) == b"\x10"
+
+
+def read_notes(exif_bytes: object) -> tuple[int, bool]:
+    """EXIF orientation, and whether there is a place."""
     # Not image.getexif(): for a PNG without EXIF it decodes all pixels to look behind them.
     if not isinstance(exif_bytes, bytes):
-        return False
+        return 1, False
     from PIL import Image
 
     exif = Image.Exif()
     exif.load(exif_bytes)
-    return exif.get(_EXIF_ORIENTATION) in _EXIF_TURNED
+    return int(exif.get(_EXIF_ORIENTATION, 1)), bool(exif.get_ifd(_EXIF_GPS))
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ IMAGE_TYPE: Final = "KR0206"
 TOO_MANY_PIXELS: Final = "KR0207"
 CLIP_TYPE: Final = "KR0208"
 NO_PICTURE: Final = "KR0209"
+ENCRYPTED: Final = "KR0210"
 LFS_POINTER: Final = "KR0212"
 
 _NOUN: Final = {"image": "image", "clip": "clip"}
@@ -56,6 +57,11 @@ def empty(expected: Expected) -> Unreadable:
 def damaged(expected: Expected, reason: str) -> Unreadable:
     """Cut off or broken inside."""
     return Unreadable(DAMAGED, f"the {_NOUN[expected]} is truncated or damaged: {reason}", _AGAIN)
+
+
+def encrypted() -> Unreadable:
+    """Copy protection: only the shop's own player can show it."""
+    return Unreadable(ENCRYPTED, "the clip is encrypted (copy protection)", "use a copy without protection")
 
 
 def gave_up(expected: Expected, seconds: float) -> Unreadable:

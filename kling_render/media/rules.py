@@ -9,18 +9,24 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from kling_render.media.facts import ClipFacts, ImageFacts
-from kling_render.models import Limit, Model
+from kling_render.models import Kinds, Limit, Model
 
 Orientation = Literal["image", "video"]
 
 MISLABELLED: Final = "KR0205"
+IMAGE_KIND: Final = "KR0206"
+CLIP_KIND: Final = "KR0208"
 DURATION: Final = "KR0209"
 TRIM: Final = "KR0213"
 EDGES: Final = "KR0214"
 BYTES: Final = "KR0215"
 ASPECT: Final = "KR0216"
 
+CODEC: Final = "KR0228"
+LOCATION: Final = "KR0229"
+
 _STATED = {"vendor": "", "sellers": " (stated by sellers of this model)"}
+_FIX = "`kling-render fix`"
 _MILLION = Decimal(1_000_000)
 #: A length is measured in whole frames: this much over or under a limit is rounding, not a violation.
 _SLACK_S = Decimal("0.001")
@@ -60,10 +66,19 @@ def check_name(name: str, facts: ImageFacts | ClipFacts) -> list[Violation]:
     return [Violation(MISLABELLED, message, f"rename it to '{_NAMES[kind][0]}' to avoid confusion", "warning")]
 
 
+def check_private(facts: ImageFacts | ClipFacts) -> list[Violation]:
+    """A warning when the file says where it was taken: it is uploaded as it is."""
+    if not facts.location:
+        return []
+    message = "it says where it was taken (GPS), and would be uploaded with that"
+    return [Violation(LOCATION, message, "`kling-render fix` writes a copy without it", "warning")]
+
+
 def check_image(facts: ImageFacts, model: Model) -> list[Violation]:
     """Every limit of the model that the image breaks."""
     limits = model.limits
     found = [
+        *_kind("image", facts.kind, limits.image_kinds),
         *_edges("image", facts.width, facts.height, limits.image_short_edge, limits.image_long_edge),
         *_bytes("image", facts.bytes, limits.image_bytes),
     ]
@@ -74,7 +89,8 @@ def check_image(facts: ImageFacts, model: Model) -> list[Violation]:
             f"width:height is {aspect:.2f} ({facts.width} × {facts.height}); "
             f"must lie between {low.value} and {high.value}{_STATED[low.source]}"
         )
-        found.append(Violation(ASPECT, message, "crop the image or add a border"))
+        help_ = f"crop the image, or add a border with {_FIX}"
+        found.append(Violation(ASPECT, message, help_))
     return found
 
 
@@ -84,6 +100,8 @@ def check_clip(
     """Every limit of the model that the clip breaks with this trim and orientation."""
     limits = model.limits
     found = [
+        *_kind("clip", facts.container, limits.video_containers),
+        *_codec(facts, limits.video_codecs),
         *_edges("clip", facts.width, facts.height, limits.video_short_edge, limits.video_long_edge),
         *_trim(facts, start, end),
     ]
@@ -95,9 +113,23 @@ def check_clip(
     return found
 
 
+def _kind(noun: str, kind: str, known: Kinds) -> Iterator[Violation]:
+    if kind not in known.values:
+        named = ", ".join(value.upper() for value in known.values)
+        message = f"type {kind.upper()}; must be one of {named}{_STATED[known.source]}"
+        yield Violation(IMAGE_KIND if noun == "image" else CLIP_KIND, message, f"convert the {noun}")
+
+
+def _codec(facts: ClipFacts, known: Kinds) -> Iterator[Violation]:
+    """No page names the codecs a model takes, so another one than usual is no error."""
+    if facts.codec not in known.values:
+        message = f"its picture is coded as {facts.codec}; nobody states that the model takes it, as it does H.264"
+        yield Violation(CODEC, message, f"{_FIX} writes an H.264 copy", "warning")
+
+
 def _edges(noun: str, width: int, height: int, short: Limit, long: Limit) -> Iterator[Violation]:
     size = f"{width} × {height}"
-    verb = f"use a larger {noun}, or enlarge this one"
+    verb = f"use a larger {noun}, or enlarge this one with {_FIX}"
     if min(width, height) < short.value:
         message = (
             f"{size}: the short edge has {min(width, height)} px; at least {short.value} px{_STATED[short.source]}"
@@ -105,13 +137,13 @@ def _edges(noun: str, width: int, height: int, short: Limit, long: Limit) -> Ite
         yield Violation(EDGES, message, verb)
     if max(width, height) > long.value:
         message = f"{size}: the long edge has {max(width, height)} px; at most {long.value:,} px{_STATED[long.source]}"
-        yield Violation(EDGES, message, f"scale the {noun} down")
+        yield Violation(EDGES, message, f"scale the {noun} down, for instance with {_FIX}")
 
 
 def _bytes(noun: str, size: int, limit: Limit) -> Iterator[Violation]:
     if size > limit.value:
         message = f"{_mb(Decimal(size))} MB; at most {_mb(limit.value)} MB{_STATED[limit.source]}"
-        yield Violation(BYTES, message, f"compress the {noun}")
+        yield Violation(BYTES, message, f"compress the {noun}, for instance with {_FIX}")
 
 
 def _mb(size: Decimal) -> str:

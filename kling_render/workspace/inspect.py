@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kling_render.errors import Diagnostic, Place, Problems
 from kling_render.media.facts import ClipFacts, Facts, ImageFacts, Unreadable, from_json, to_json
-from kling_render.media.rules import Violation, check_clip, check_image, check_name, clip_seconds
+from kling_render.media.rules import Violation, check_clip, check_image, check_name, check_private, clip_seconds
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.planning.manifest import InputIdentity
 from kling_render.ports import Digests
@@ -18,12 +18,14 @@ from kling_render.shotlist.redaction import redacted
 from kling_render.store.cache import Cache
 
 #: Part of the cache's key: facts read by an older reader are read again.
-_FACTS = "media-facts/1"
+_FACTS = "media-facts/2"
 
 #: Digest → how the shot list named the file when it was first looked at; only for people to read.
 NAMES = "input-name/1"
 
 _UNREADABLE = "0" * 64
+_SILENT_PLACE = "location"
+"""What `allow` calls the warning about a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,9 @@ def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
         if isinstance(found, Unreadable):
             problems.error(found.code, f"{ref.shown}: {found.message}", ref.place, help=found.help)
         elif ref.url is None:
-            _report(check_name(ref.shown, found), ref.shown, ref.place, problems)
+            quiet = _SILENT_PLACE in ref.allow
+            noted = check_name(ref.shown, found) + ([] if quiet else check_private(found))
+            _report(noted, ref.shown, ref.place, problems)
 
 
 def _check_limits(requests: Iterable[Request], facts: Mapping[InputRef, Facts], problems: Problems) -> None:

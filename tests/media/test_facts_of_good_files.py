@@ -49,6 +49,7 @@ def test_a_clip_tells_size_rate_length_and_sound(tmp_path: Path, prober: Prober)
     assert prober.probe(path, "clip") == ClipFacts(
         container="mp4", codec="h264", width=160, height=120, rotation=0, fps=24.0, duration_s=Decimal("1.5"),
         has_audio=True, frames=36, bytes=path.stat().st_size, mime="video/mp4",
+        audio_streams=1,
     )  # fmt: skip
 
 

@@ -1,0 +1,210 @@
+"""`kling-render fix`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kling_render.cli.diagnostics import escaped
+from kling_render.cli.invocation import Invocation, global_options
+from kling_render.cli.types import Colour, Moment
+from kling_render.errors import InputProblems, UsageError
+
+if TYPE_CHECKING:
+    from kling_render.shotlist.records import Project
+    from kling_render.workspace.fixing import Item, Outcome
+    from kling_render.workspace.list_edits import Change
+
+FORMAT = "kling-render.fix/1"
+
+
+@click.command("fix")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--start", type=Moment(), metavar="TIME", help="Keep the part of the clip from here (seconds or m:ss).")
+@click.option("--end", type=Moment(), metavar="TIME", help="... to here.")
+@click.option("--orientation", type=click.Choice(["image", "video"]), help="Keep to the limits of this one.")
+@click.option("--pad", type=Colour(blur=True), default="blur", show_default=True, help="Borders: blur, or a colour.")
+@click.option("--background", type=Colour(), default="#ffffff", show_default=True, help="Under see-through parts.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
+@global_options
+def command(invocation: Invocation, inputs: tuple[str, ...], **given: Any) -> int:
+    """Write corrected copies of images and clips beside them, and show the change of the shot list.
+
+    INPUT: a file, or the id of a character or motion. The original is never touched, and no file is overwritten.
+
+    \b
+    Examples:
+      kling-render fix clips/wave.mp4
+      kling-render fix wave fox
+      kling-render fix wave --start 12 --end 0:20
+      kling-render fix fox --pad '#202020'
+    """
+    outcomes = _outcomes(invocation, inputs, given)
+    if invocation.as_json:
+        invocation.document({"format": FORMAT, **_document(outcomes, invocation)})
+    else:
+        click.echo("\n".join(line for outcome in outcomes for line in (*_lines(outcome, invocation), "")), nl=False)
+    return 2 if any(outcome.unfixable for outcome in outcomes) else 0
+
+
+def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, Any]) -> list[Outcome]:
+    from kling_render.media.fixing.fixer import Fixer
+    from kling_render.media.fixing.records import Wish
+    from kling_render.media.probe import Prober
+    from kling_render.workspace.fixing import Fixing
+
+    items, report = _items(invocation, inputs, given["orientation"])
+    start, end = given["start"], given["end"]
+    if (start is not None or end is not None) and sum(item.kind == "clip" for item in items) != 1:
+        raise UsageError("--start and --end are about one clip", help="name one clip")
+    if start is not None and end is not None and start >= end:
+        raise UsageError(f"--start {start} is not before --end {end}", help="swap them")
+    wish = Wish(start=start, end=end, pad=given["pad"], background=given["background"])
+    with Prober(1) as prober, Fixer() as fixer:
+        fixing = Fixing(prober, fixer, wish, invocation.cwd, writes=not given["dry_run"], report=report)
+        return [fixing.fix(item) for item in items]
+
+
+def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> tuple[list[Item], Any]:
+    from kling_render.workspace.fixing import items_of
+
+    settings = invocation.settings()
+    with invocation.open_store(settings) as store:
+        project: Project | None = None
+        report: Any = lambda _what, _done, _all: None  # noqa: E731 - replaced below
+        try:
+            workspace = invocation.workspace(settings, store)
+            report, project = workspace.report, workspace.compile()
+        except (UsageError, InputProblems) as problem:
+            # Files can be corrected without a shot list; what it would say is missing then.
+            if not all((invocation.cwd / text).is_file() for text in inputs):
+                raise
+            if isinstance(problem, InputProblems) or invocation.options.get("list_file"):
+                invocation.say(f"note: {problem.message}, so no change of the shot list is shown")
+        return items_of(inputs, project, invocation.cwd, orientation), report
+
+
+def _lines(outcome: Outcome, invocation: Invocation) -> Iterator[str]:
+    item = outcome.item
+    name = escaped(item.shown) + (f" ({item.entry.id})" if item.entry is not None else "")
+    if not outcome.corrections and not outcome.unfixable:
+        yield f"{name}: nothing to correct"
+        return
+    yield f"{name}:"
+    width = max((len(one.wrong) for one in outcome.corrections), default=0)
+    for one in outcome.corrections:
+        yield f"  {escaped(one.wrong):<{min(width, 90)}}  -> {escaped(one.done)}"
+    for wrong in outcome.unfixable:
+        yield f"  cannot be corrected: {escaped(wrong.message)}"
+        yield f"    help: {escaped(wrong.help)}"
+    yield from _windows(outcome)
+    if outcome.trim is not None and not outcome.unfixable:
+        better = ": nothing is encoded twice" if outcome.copy is not None else ""
+        yield f"  best in the shot list{better}"
+        yield from _change(outcome.trim)
+    if outcome.copy is not None:
+        yield from _copy(outcome, invocation)
+    for note in outcome.notes:
+        yield f"  note: {escaped(note)}"
+
+
+def _windows(outcome: Outcome) -> Iterator[str]:
+    """The part that is kept, and others that could be."""
+    for number, window in enumerate(outcome.windows):
+        mark = "  keeps" if number == 0 else "  or   "
+        cuts = f", {window.cuts} cut{'s' if window.cuts != 1 else ''} inside" if window.cuts else ", no cut inside"
+        times = f"--start {_seconds(window.start)} --end {_seconds(window.end)}"
+        yield f"{mark} {times}  (motion {window.motion:.1f}{cuts})"
+
+
+def _copy(outcome: Outcome, invocation: Invocation) -> Iterator[str]:
+    assert outcome.copy is not None
+    assert outcome.size is not None
+    shown = _shown(outcome, invocation)
+    state = "copy" if outcome.is_new else "copy, as it stood there already"
+    before = "or the " if outcome.trim is not None else ""
+    size = f"{outcome.size[0]} × {outcome.size[1]}"
+    yield f"  {before}{state}: {escaped(shown)} ({size}, {outcome.how}, {outcome.copy.stat().st_size / 1e6:.1f} MB)"
+    if outcome.change is not None:
+        yield from _change(outcome.change)
+
+
+def _change(change: Change) -> Iterator[str]:
+    if change.diff:
+        yield from (f"    {escaped(line)}" for line in change.diff.splitlines())
+    else:
+        yield f"    {escaped(change.file)}:{change.line}: write {escaped(change.write)}"
+
+
+def _shown(outcome: Outcome, invocation: Invocation) -> str:
+    import os
+    from pathlib import Path
+
+    assert outcome.copy is not None
+    return Path(os.path.relpath(outcome.copy, invocation.cwd)).as_posix()
+
+
+def _seconds(value: Decimal) -> str:
+    from kling_render.media.fixing.footage import text_of
+
+    return text_of(value)
+
+
+def _document(outcomes: Sequence[Outcome], invocation: Invocation) -> dict[str, Any]:
+    return {
+        "inputs": [_input(outcome, invocation) for outcome in outcomes],
+        "errors": [
+            {
+                "code": wrong.code or "fix",
+                "message": f"{outcome.item.shown}: {wrong.message}",
+                "file": place.file if (place := outcome.item.ref.place if outcome.item.ref else None) else None,
+                "line": place.line if place else None,
+                "column": place.column if place else None,
+                "help": wrong.help,
+            }
+            for outcome in outcomes
+            for wrong in outcome.unfixable
+        ],
+    }
+
+
+def _input(outcome: Outcome, invocation: Invocation) -> dict[str, Any]:
+    item = outcome.item
+    return {
+        "input": item.shown,
+        "id": item.entry.id if item.entry is not None else None,
+        "kind": item.kind,
+        "corrections": [
+            {"code": one.code or None, "wrong": one.wrong, "done": one.done} for one in outcome.corrections
+        ],
+        "windows": [
+            {"start": _seconds(w.start), "end": _seconds(w.end), "motion": w.motion, "cuts": w.cuts}
+            for w in outcome.windows
+        ],
+        "trim": _edit(outcome.trim),
+        "copy": None if outcome.copy is None else _made(outcome, invocation),
+        "notes": outcome.notes,
+    }
+
+
+def _made(outcome: Outcome, invocation: Invocation) -> dict[str, Any]:
+    assert outcome.copy is not None
+    assert outcome.size is not None
+    return {
+        "path": _shown(outcome, invocation),
+        "new": outcome.is_new,
+        "width": outcome.size[0],
+        "height": outcome.size[1],
+        "bytes": outcome.copy.stat().st_size,
+        "how": outcome.how,
+        "change": _edit(outcome.change),
+    }
+
+
+def _edit(change: Change | None) -> dict[str, Any] | None:
+    if change is None:
+        return None
+    return {"file": change.file, "line": change.line, "diff": change.diff or None, "write": change.write or None}

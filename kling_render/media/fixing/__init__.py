@@ -1,0 +1,1 @@
+"""Corrected copies of images and clips: what is wrong, what is done about it, and the doing."""

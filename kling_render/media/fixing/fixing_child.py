@@ -1,0 +1,68 @@
+"""The child that corrects media. One JSON line in; lines of progress, then one answer out; until its input ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from kling_render.media import limits
+from kling_render.media.fixing.recoding import Progress, motion, recode
+
+_ADDRESS_SPACE = 4 << 30
+_CPU_S = 3_600
+
+
+def work(question: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Do what the question asks; `{"problem": …}` says why it could not be done."""
+    part = Path(question["part"]) if "part" in question else None
+    try:
+        return _done(question, part, progress)
+    except Exception as error:  # a hostile file can raise anything out of a decoder
+        if part is not None:
+            part.unlink(missing_ok=True)
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return {"problem": said[:300]}
+
+
+def _done(question: dict[str, Any], part: Path | None, progress: Progress) -> dict[str, Any]:
+    source = Path(question["source"])
+    if question["do"] == "motion":
+        return motion(source, progress)
+    if question["do"] == "survey":
+        from kling_render.media.fixing.drawing import survey
+
+        return survey(source)
+    assert part is not None
+    if question["do"] == "image":
+        from kling_render.media.fixing.drawing import draw
+
+        return draw(source, part, question["spec"])
+    return recode(
+        source,
+        part,
+        question["spec"],
+        see_through=question["see_through"],
+        steady=question["steady"],
+        progress=progress,
+    )
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    limits.cap_memory(_ADDRESS_SPACE)
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # whatever a library prints must not look like an answer
+
+    def say(line: dict[str, Any]) -> None:
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
+
+    for line in sys.stdin:
+        limits.allow_cpu(_CPU_S)
+        say(work(json.loads(line), lambda share: say({"progress": round(share, 4)})))
+
+
+if __name__ == "__main__":
+    main()
