@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +21,7 @@ from kling_render.outputs.tree import OutputTree, check_root
 from kling_render.planning.records import Action, PlannedJob
 from kling_render.planning.states import job_state
 from kling_render.planning.text import why_text
-from kling_render.shotlist.records import Job, Project
+from kling_render.shotlist.records import Character, Job, Motion, Project
 from kling_render.store.digests import StatDigests
 from kling_render.workspace.looking import Looker, look_of, remember
 from kling_render.workspace.looks import VERSION
@@ -188,12 +188,13 @@ def _shot(shot: str, jobs: Sequence[Job], shown: Mapping[str, Shown], project: P
         cells.setdefault((job.character, job.motion), []).append(shown[job.id])
     return ShotSheet(
         id=shot,
-        rows=_headings((job.character for job in jobs), lambda one: project.characters[one].name),
-        columns=_headings((job.motion for job in jobs), lambda one: project.motions[one].name),
+        rows=_headings(project.characters, {job.character for job in jobs}),
+        columns=_headings(project.motions, {job.motion for job in jobs}),
         cells={cell: tuple(takes) for cell, takes in cells.items()},
     )
 
 
-def _headings(ids: Iterable[str], name_of: Callable[[str], str]) -> tuple[Heading, ...]:
-    names = {one: name_of(one) for one in dict.fromkeys(ids)}
+def _headings(declared: Mapping[str, Character] | Mapping[str, Motion], used: Collection[str]) -> tuple[Heading, ...]:
+    """In the order they are declared, so that every shot has the same."""
+    names = {one: entry.name for one, entry in declared.items() if one in used}
     return tuple(Heading(id=one, name="" if name.casefold() == one.casefold() else name) for one, name in names.items())

@@ -161,13 +161,17 @@ def _tell(invocation: Invocation, sheet: Sheet, root: Path, done: Shelved) -> No
             }
         )
         return
-    main = [path for path, _ in files if "/" not in path]
+    main = sorted((path for path, _ in files if "/" not in path), key=_page_first)
     click.echo(f"contact sheet of {jobs_word(len(sheet.takes))}: {', '.join(_joined(where, each) for each in main)}")
     click.echo(f"{len(done.written)} files written, {len(done.unchanged)} unchanged")
     for job, texts in list(warned.items())[:_SAID]:
         click.echo(f"warning: {job}: {'; '.join(texts)}")
     if len(warned) > _SAID:
         click.echo(f"… and {len(warned) - _SAID} more")
+
+
+def _page_first(path: str) -> tuple[bool, int, str]:
+    return path.endswith(".png"), len(path), path
 
 
 def _joined(folder: str, name: str) -> str:

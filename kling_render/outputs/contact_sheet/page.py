@@ -159,7 +159,7 @@ def _frame(take: Shown, links: Links, shape: float) -> str:
 
 def _caption(take: Shown, *, free: bool) -> str:
     cost = cost_text(take, free=free)
-    final = ' <span title="the final of its cell">★</span>' if take.final else ""
+    final = '\u00a0<span title="the final of its cell">★</span>' if take.final else ""
     price = f'<span class="price">{_text(cost)}</span>' if cost else ""
     said = f"<em>{_text(said_text(take))}</em>" if said_text(take) else ""
     name = _text(take.id).replace("/", "/<wbr>")
