@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from kling_render.cli.events import EventWriter
 from kling_render.cli.invocation import Invocation
 from kling_render.cli.rendering import at_once
 from kling_render.cli.timestamps import iso
+from kling_render.cli.watch_keys import AsTyped, Beside, Log, with_keys
 from kling_render.config import Settings, tightest
 from kling_render.config.file import user_config_file
 from kling_render.engine.work import EXIT_INTERRUPTED, Options, Progress
@@ -116,9 +116,9 @@ async def _session(
     )
     link.watching = watching
     interrupted = _heed_signals(watching)
-    with _shown(invocation, audience, clock, source.path.parent, given["events"], keys=terminal) as show:
+    with _shown(invocation, audience, clock, source.path.parent, given["events"], keys=terminal) as shown:
         try:
-            report = await (_with_keys(watching, invocation, inputs, show) if terminal else watching.execute())
+            report = await (with_keys(watching, invocation, inputs, shown) if terminal else watching.execute())
         finally:
             inputs.close()
     if interrupted:
@@ -208,9 +208,9 @@ def _heed_signals(watching: Watching) -> list[bool]:
 @contextmanager
 def _shown(
     invocation: Invocation, audience: Audience, clock: SystemClock, folder: Path, events: str | None, *, keys: bool
-) -> Iterator[Callable[[str], None]]:
-    """While inside, the session is shown; yields what prints a text beside it."""
-    planner_shown = _Shown(invocation.cwd)
+) -> Iterator[Beside]:
+    """While inside, the session is shown; yields what answers key presses."""
+    planner_shown = AsTyped(invocation.cwd)
     with ExitStack() as stack:
         if events is not None:
             from kling_render.cli.watch_events import WatchEvents
@@ -225,7 +225,7 @@ def _shown(
             console = Console(stderr=True, no_color=not invocation.color(sys.stderr))
             live = stack.enter_context(LiveWatch(console, clock, folder=folder, shown=planner_shown, keys=keys))
             audience.views.append(live)
-            yield live.show
+            yield live
         else:
             from kling_render.cli.watch_plain import PlainWatch
 
@@ -234,91 +234,8 @@ def _shown(
                     _write_error, quiet=invocation.quiet, shown=planner_shown, base=invocation.cwd, now=clock.now
                 )
             )
-            yield lambda text: click.echo(text, err=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A path as the user would type it."""
-
-    cwd: Path
-
-    def __call__(self, path: Path) -> str:
-        try:
-            return path.relative_to(self.cwd).as_posix()
-        except ValueError:
-            return str(path)
+            yield Log()
 
 
 def _write_error(text: str) -> None:
     click.echo(text, err=True, nl=False)
-
-
-async def _with_keys(
-    watching: Watching, invocation: Invocation, inputs: InputWatch, show: Callable[[str], None]
-) -> Any:
-    from kling_render.cli.keys import Keys
-
-    async with Keys(sys.stdin) as keys:
-        listening = asyncio.create_task(_listen(keys, watching, invocation, inputs, show))
-        try:
-            return await watching.execute()
-        finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
-
-
-async def _listen(
-    keys: Any, watching: Watching, invocation: Invocation, inputs: InputWatch, show: Callable[[str], None]
-) -> None:
-    actions: dict[str, Callable[[], None]] = {
-        "r": watching.render_held,
-        "c": watching.cancel_hold,
-        "esc": watching.cancel_hold,
-        "q": watching.quit,
-        "p": lambda: show(_plan_text(watching, verbose=invocation.verbose)),
-        "e": lambda: show(_explain_text(watching, color=invocation.color(sys.stderr))),
-        "w": lambda: show(_watched_text(inputs, _Shown(invocation.cwd))),
-        "o": lambda: _open(watching),
-    }
-    while True:
-        action = actions.get((await keys.next()).lower())
-        if action is not None:
-            action()
-
-
-def _plan_text(watching: Watching, *, verbose: bool) -> str:
-    from kling_render.planning.text import plan_text
-
-    return (
-        "there is no good plan yet" if watching.last is None else plan_text(watching.last.planned.plan, verbose=verbose)
-    )
-
-
-def _explain_text(watching: Watching, *, color: bool) -> str:
-    """Why the first of the jobs that the last plan changed is not up to date."""
-    from kling_render.cli.explain_text import explain_text
-    from kling_render.planning.records import Action
-    from kling_render.workspace.explaining import explain
-
-    if watching.last is None:
-        return "there is no good plan yet"
-    planned = watching.last.planned
-    jobs = [job for job in planned.plan.jobs if job.action is not Action.UP_TO_DATE] or list(planned.plan.jobs)
-    wanted = next((job for job in jobs if job.action is Action.RENDER), jobs[0])
-    return explain_text(explain(watching.last.workspace, planned, wanted.job.id), color=color, verbose=False)
-
-
-def _watched_text(inputs: InputWatch, shown: _Shown) -> str:
-    watched = inputs.watched
-    lines = [f"watched: {len(watched.files)} files, {len(watched.folders)} folders ({watched.how})"]
-    lines += [f"  {shown(path)}" for path in sorted(watched.files)]
-    lines += [f"  {shown(path)}/ (new and deleted files)" for path in sorted(watched.folders)]
-    return "\n".join([*lines, *watched.warnings])
-
-
-def _open(watching: Watching) -> None:
-    if watching.last is not None:
-        project = watching.last.planned.project
-        click.launch(str(project.folder / project.output_dir))

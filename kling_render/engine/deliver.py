@@ -46,7 +46,7 @@ class Deliverer:
         for number, target in enumerate(work.targets):
             if self._claimed.get(target.output, work.key) != work.key:
                 # The cell was edited meanwhile: the paid result is kept in the store, its path belongs to the new job.
-                self._tracker.note(f"{target.job} was edited while it ran; its result is kept in the store")
+                self._tracker.kept(target, result, charged=charged and number == 0)
                 continue
             # Jobs that share a result share its cost: it is shown once.
             first = charged and number == 0

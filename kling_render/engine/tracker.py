@@ -58,6 +58,24 @@ class Tracker:
             {},
         )
 
+    def kept(self, target: Target, result: Result, *, charged: bool) -> None:
+        """A job's cell was edited while it ran: the store has its result, the output tree has no place for it."""
+        self.note(f"{target.job} was edited while it ran; its result is kept in the store")
+        standing = self.report.jobs.get(target.job)
+        if standing is None or standing.state is not JobState.FETCHING:
+            return  # the edited job goes on under the same id
+        paid = result.charge if charged else 0
+        text = "edited while it ran; its result is kept in the store"
+        report = JobReport(
+            job=target.job,
+            state=JobState.DONE,
+            detail=text,
+            generation_id=result.generation_id,
+            sha256=result.blob,
+            credits=paid,
+        )
+        self._tell(report, {})
+
     def unpublished(self, target: Target, result: Result, message: str, *, charged: bool) -> None:
         """A job's result is stored, but cannot be written into the output tree; its cost is a cost all the same."""
         kind = FailureClass.OUTPUT

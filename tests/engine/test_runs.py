@@ -297,6 +297,16 @@ def test_a_result_of_a_cell_edited_meanwhile_is_kept_but_not_put_in_its_place(be
     assert {a.state for a in bench.attempts()} == {State.DONE}
 
 
+def test_a_result_of_a_cell_that_nobody_wants_any_more_is_done_and_counted(bench: Bench) -> None:
+    """It was edited, and the edit is not to be rendered now: its result is in the store, and its cost in the sum."""
+    bench.run([FOX], Options(detach=True))
+    report = _ended(bench.run([], claimed={FOX.targets[0].output: CAT.key}))
+    job = report.jobs[FOX.targets[0].job]
+    assert (job.state, job.output) == (JobState.DONE, None)
+    assert "kept in the store" in job.detail
+    assert not bench.files
+
+
 def test_what_was_paid_for_elsewhere_is_adopted_even_when_it_was_seen_long_ago(quick_path: Path) -> None:
     """The first run wanted another job; days later the old row is still found."""
     here = Bench(quick_path / "here")
