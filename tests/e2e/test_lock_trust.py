@@ -259,3 +259,24 @@ def test_a_pull_requests_comment_says_what_was_paid_before(studio: Studio) -> No
     document = studio.run("plan", "--base", "HEAD", "--json").json
     valid(document, "plan")
     assert (document["totals"]["locked"], document["base"]["added"]) == (1, [CAT])
+
+
+def test_a_kept_result_that_cannot_be_had_now_is_waited_for_and_never_paid(studio: Studio, tmp_path: Path) -> None:
+    """Its links fail, or the log does: it is paid, under the request it was kept from. It comes when it can."""
+    assert studio.render("sc010/fox").code == 0
+    studio.write_list(shots=DUSK)
+    keep(studio, "sc010/fox", "--yes")
+    other = clone(studio, tmp_path / "other")
+    studio.sandbox.faults("cdn:status,status=404,every=1", "log:status,status=503,every=1")
+    tried = other.render("sc010/fox")
+    assert (other.accepted(), other.videos()) == (1, {}), tried.text
+    assert "is paid, so the run goes on with it" in tried.err
+    assert "so it is taken at its word" in tried.err
+    again = other.render("sc010/fox")
+    assert (other.accepted(), "which it was kept from, is not here yet" in again.err) == (1, True), again.text
+    studio.sandbox.faults()
+    for _ in range(2):
+        assert other.run("pull").code == 0
+    assert (other.accepted(), other.videos()) == (1, studio.videos())
+    assert "nothing else says what it was paid for" in other.run("explain", FOX).out
+    assert lock_of(other).read_bytes() == lock_of(studio).read_bytes()

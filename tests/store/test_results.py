@@ -56,6 +56,22 @@ def test_a_kept_result_tells_whose_it_was(ledger: SqliteLedger) -> None:
         assert transaction.kept(NAMESPACE) == {}
 
 
+def test_the_decision_to_keep_is_found_with_who_and_why(ledger: SqliteLedger) -> None:
+    """The newest one of each result, in one read, however often it was kept and taken back."""
+    old = fetched(ledger, 1)
+    with ledger.writing() as transaction:
+        transaction.keep(NAMESPACE, "f" * 64, old.fingerprint, 5.0, by="ada")
+        transaction.unkeep(NAMESPACE, "f" * 64, 6.0)
+        assert transaction.kept_decisions(NAMESPACE) == {}
+        transaction.keep(NAMESPACE, "f" * 64, old.fingerprint, 7.0, by="bob", why="a comma")
+        transaction.keep(NAMESPACE, "e" * 64, old.fingerprint, 8.0, by="cem")
+        decided = transaction.kept_decisions(NAMESPACE)
+        assert {key: (origin, step.at, step.detail["by"]) for key, (origin, step) in decided.items()} == {
+            "f" * 64: (old.fingerprint, 7.0, "bob"),
+            "e" * 64: (old.fingerprint, 8.0, "cem"),
+        }
+
+
 def test_a_link_that_is_told_twice_is_one_fact_and_two_steps(ledger: SqliteLedger) -> None:
     """A poll repeated after a crash changes nothing, and the history shows that it was made."""
     new = attempt(1)
