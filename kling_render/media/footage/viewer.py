@@ -17,6 +17,8 @@ from kling_render.media.footage.findings import Footage, from_json
 
 _CHILD = "kling_render.media.footage.watching_child"
 _WALL_S = 180.0
+_CHILDREN = 2
+"""Each takes a hundred megabytes or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def watch_many(
     command: Sequence[str] | None = None,
     wall_s: float = _WALL_S,
 ) -> list[Footage]:
-    """What each part shows, in their order, on all processors at once (four at most).
+    """What each part shows, in their order, two at once (each may use two processors).
 
     Args:
         parts: what to watch.
@@ -47,7 +49,7 @@ def watch_many(
         command: the child's; for tests.
         wall_s: seconds a part may take.
     """
-    workers = max(1, min(4, os.cpu_count() or 1, len(parts)))
+    workers = max(1, min(_CHILDREN, os.cpu_count() or 1, len(parts)))
     children = [Child(command or limits.command(_CHILD)) for _ in range(workers)]
     idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
     for child in children:
