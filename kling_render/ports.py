@@ -201,6 +201,8 @@ class Fetched:
 
     sha256: str
     size: int
+    #: What the server calls these bytes (`ETag`); empty when it does not say.
+    etag: str = ""
 
 
 class PaidProvider(Protocol):
@@ -267,6 +269,10 @@ class InputGone(Exception):
 
 class FetchFailed(Exception):
     """A download did not complete; another try is free."""
+
+
+class Unchanged(Exception):
+    """The server still has the bytes of the tag that it was asked about."""
 
 
 class LinkExpired(FetchFailed):

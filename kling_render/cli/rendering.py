@@ -27,13 +27,14 @@ from kling_render.planning.prices import total_usd
 from kling_render.planning.records import Action, ReasonCode
 from kling_render.planning.saved import SavedPlan
 from kling_render.planning.text import jobs_word, usd_text
+from kling_render.store.digests import StatDigests
 from kling_render.workspace.applying import Narrow, load, only, refuse_departures
 from kling_render.workspace.locked_results import filled_from_lock
 from kling_render.workspace.locking import before_paying, wants_to_pay
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths
-from kling_render.workspace.workspace import PREVIZ, Planned
+from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
 
 _UNTRIED = frozenset({Action.RENDER, Action.ADOPT})
 _FIRST = frozenset({ReasonCode.NEW, ReasonCode.SHARED})
@@ -55,41 +56,20 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         workspace.advises = project.provider != PREVIZ  # rehearsals cost nothing
+        workspace.skips_invalid = bool(given.get("skip_invalid"))
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
         narrow: Narrow | None = only(saved) if saved else pilot if given.get("pilot") else None
-        planned = workspace.plan(project, inspection, digests, select, again=again, narrow=narrow, trusting=True)
-        if saved is not None:
-            refuse_departures(workspace, planned, saved)
-        told = before_paying(workspace, project) if wants_to_pay(planned.plan) else ""
-        planned = filled_from_lock(
-            workspace,
-            planned,
-            digests,
-            partial(
-                workspace.plan,
-                project,
-                inspection,
-                digests,
-                select,
-                lookup=not (planned.everything.totals.render or planned.everything.totals.locked),  # else asked before
-                again=again,
-                narrow=narrow,
-            ),
-            invocation.say,
-        )
-        if saved is not None:
-            refuse_departures(workspace, planned, saved, tried=True)
+        plan = partial(workspace.plan, project, inspection, digests, select, again=again, narrow=narrow)
+        planned, told = _with_the_lock_file(invocation, workspace, plan, digests, saved)
         invocation.show_warnings(workspace.warnings)
         session = Session(workspace, planned, digests, Several(), alone=saved is not None)
         if not session.free:
             if planned.plan.totals.render:
                 require_key(settings)
-            _announce(invocation, session)
+            _announce(invocation, session, told)
             if narrow is None:
                 _suggest_pilot(invocation, planned)
-            if told and planned.plan.totals.render:
-                click.echo(f"warning: {told}", err=True)
             ask(planned.plan, settings, project.budget, yes=given["yes"], max_usd=_max_usd(settings, given))
         if planned.plan.totals.render:
             session.check_output()
@@ -98,8 +78,7 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
         if Stop.UNREAD_LOG in report.stops and agrees_without_log(report.stops[Stop.UNREAD_LOG]):
             given["without_log"], before = True, report
-            now = workspace.plan(project, inspection, digests, select, lookup=False, again=again, narrow=narrow)
-            session = Session(workspace, now, digests, Several(), alone=saved is not None)
+            session = Session(workspace, plan(lookup=False), digests, Several(), alone=saved is not None)
             report = drive(invocation, session, options, paying=True, events=given.get("events"), limit=limit)
             report.add_earlier(before)
         questions, answers = after_run(
@@ -159,8 +138,34 @@ def _suggest_pilot(invocation: Invocation, planned: Planned) -> None:
         )
 
 
-def _announce(invocation: Invocation, session: Session) -> None:
-    """What is about to happen, before consent is asked."""
+def _with_the_lock_file(
+    invocation: Invocation,
+    workspace: Workspace,
+    plan: Callable[..., Planned],
+    digests: StatDigests,
+    saved: SavedPlan | None,
+) -> tuple[Planned, str]:
+    """The plan after what the lock file names was brought, and why what is paid now will not be written into it.
+
+    Raises:
+        InputProblems: it is not what was agreed to, or would cost what was not.
+    """
+    planned = plan(trusting=True)
+    if saved is not None:
+        refuse_departures(workspace, planned, saved)
+    told = before_paying(workspace, planned.project) if wants_to_pay(planned.plan) else ""
+    sums = planned.everything.totals
+    asked = bool(sums.render or sums.locked)  # for prices
+    planned = filled_from_lock(workspace, planned, digests, partial(plan, lookup=not asked), invocation.say)
+    if saved is not None:
+        refuse_departures(workspace, planned, saved, tried=True)
+    return planned, told
+
+
+def _announce(invocation: Invocation, session: Session, told: str) -> None:
+    """What is about to happen, before consent is asked; `told`: why the lock file will not know of it."""
+    if told and session.planned.plan.totals.render:
+        click.echo(f"warning: {told}", err=True)
     if sys.stderr.isatty() and not invocation.quiet and not invocation.as_json and session.planned.plan.totals.render:
         show_plan(invocation, session.planned.plan)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -37,6 +37,16 @@ class Inspection:
     digests: Mapping[InputRef, str | None]
     facts: Mapping[InputRef, Facts]
     diagnostics: tuple[Diagnostic, ...]
+    #: File, line and column of an input → why it cannot be used at all, however it is used.
+    unusable: Mapping[tuple[str, int, int], tuple[Diagnostic, ...]] = field(default_factory=dict)
+
+    def refused(self, request: Request) -> tuple[Diagnostic, ...]:
+        """The errors of a request's inputs, as it uses them: it is not sent while there is one."""
+        whole = [d for ref in (request.image, request.video) for d in self.unusable.get(_spot(ref.place), ())]
+        problems, seen = Problems(), set[object]()
+        _check_image(request, self.facts, problems, seen)
+        _check_clip(request, self.facts, problems, seen)
+        return (*whole, *redacted(problems.errors))
 
     def identity(self, ref: InputRef) -> InputIdentity:
         """What the input is in a fingerprint: its bytes, its pin, or its URL."""
@@ -101,13 +111,26 @@ def inspect(
     sums = _digests(files, digests, problems, progress)
     facts = _facts(expected, files, sums, cache, progress)
     _check_inputs(facts, problems)
+    unusable = _by_spot(problems.errors)
     _check_limits(requests, facts, problems)
     if pictures is not None:
         from kling_render.workspace.advising import Looked, advise
 
         looked = Looked(files, sums, facts)
         advise(requests, looked, cache=cache, pictures=pictures, problems=problems, progress=progress)
-    return Inspection(files, sums, facts, tuple(redacted(problems.found)))
+    return Inspection(files, sums, facts, tuple(redacted(problems.found)), unusable)
+
+
+def _spot(place: Place) -> tuple[str, int, int]:
+    return place.file, place.line, place.column
+
+
+def _by_spot(errors: Iterable[Diagnostic]) -> dict[tuple[str, int, int], tuple[Diagnostic, ...]]:
+    found: dict[tuple[str, int, int], tuple[Diagnostic, ...]] = {}
+    for error in redacted(list(errors)):
+        if error.place is not None:
+            found[_spot(error.place)] = (*found.get(_spot(error.place), ()), error)
+    return found
 
 
 def _distinct(refs: Iterable[InputRef]) -> dict[InputRef, None]:

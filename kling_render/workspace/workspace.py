@@ -19,7 +19,7 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.planning.lock import Promise, promised
 from kling_render.planning.plan import Facts, make_plan, repriced
-from kling_render.planning.records import Plan, Presence
+from kling_render.planning.records import Plan, Presence, Reason
 from kling_render.planning.states import job_state
 from kling_render.ports import Clock
 from kling_render.shotlist.expand import expand
@@ -73,6 +73,8 @@ class Workspace:
     warnings: list[Diagnostic] = field(default_factory=list)
     #: Whether clips are watched for what the model would take and spoil.
     advises: bool = False
+    #: Whether jobs whose inputs break a rule are blocked, instead of the whole batch being refused.
+    skips_invalid: bool = False
     #: By result key, what the lock file named and this store knows as paid, without its bytes so far: never paid for.
     awaited: dict[str, Promise] = field(default_factory=dict)
 
@@ -122,9 +124,14 @@ class Workspace:
         """Digest and look at every input of the project's jobs.
 
         Raises:
-            InputProblems: an input is broken or breaks a limit of its model.
+            InputProblems: an input is broken or breaks a limit of its model; never where such jobs are skipped.
         """
         inspection = self.looked_at(project, digests)
+        if self.skips_invalid:
+            from kling_render.workspace.skipping import told_as_warnings
+
+            self.warnings += told_as_warnings(inspection.diagnostics)
+            return inspection
         if any(d.severity == "error" for d in inspection.diagnostics):
             raise InputProblems(in_file_order([*self.warnings, *inspection.diagnostics]))
         self.warnings += inspection.diagnostics
@@ -156,7 +163,13 @@ class Workspace:
             digests=digests,
             cache=cache,
             fetch=lambda refs, problems: remote.fetch_all(
-                refs, problems, blobs=blobs, cache=cache, offline=self.settings.offline
+                refs,
+                problems,
+                blobs=blobs,
+                cache=cache,
+                offline=self.settings.offline,
+                now=self.clock.now(),
+                progress=self.report,
             ),
             progress=self.report,
             pictures=self.store.layout.warnings if self.advises else None,
@@ -212,6 +225,7 @@ class Workspace:
             results=results,
             latest=latest,
             earlier=_Earlier(self.store.ledger, namespace, str(project.folder)),
+            blocked=self._blocked(project, inspection),
             held_back=_never if again else _held_back,
             key=_rehearsal_key if project.provider == PREVIZ else _own_key,
         )
@@ -248,6 +262,14 @@ class Workspace:
         part = promised(part, promises)
         part = part if outlook is None else outlook.told(part, self.settings.jobs)
         return Planned(project, inspection, everything, part)
+
+    def _blocked(self, project: Project, inspection: Inspection) -> Mapping[str, tuple[Reason, ...]]:
+        """The jobs that are skipped, and why."""
+        if not self.skips_invalid:
+            return {}
+        from kling_render.workspace.skipping import blocked_jobs
+
+        return blocked_jobs(project.jobs, inspection)
 
     def _prices(self, project: Project) -> prices.Quotes:
         """Those last seen."""

@@ -36,6 +36,7 @@ EXIT_WORK = 10
 @click.option(
     "--format", "style", type=click.Choice(["text", "json", "markdown"]), help="markdown: a pull request's comment."
 )
+@click.option("--skip-invalid", is_flag=True, help="Block only the jobs whose inputs break a rule.")
 @click.option("--exit-code", is_flag=True, help="Exit with 10 when something is to be rendered.")
 @global_options
 def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> int:
@@ -73,6 +74,7 @@ def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         workspace.advises = project.provider != PREVIZ  # rehearsals cost nothing
+        workspace.skips_invalid = given["skip_invalid"]
         digests = workspace.digests(project.folder)
         inspection = workspace.inspect(project, digests)
         planned = workspace.plan(

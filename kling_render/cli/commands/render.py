@@ -20,6 +20,7 @@ from kling_render.cli.types import Duration, Usd
 @click.option("--plan", "plan_file", metavar="FILE", help="Exactly the plan saved in FILE (plan -o FILE), or nothing.")
 @click.option("-j", "--jobs", metavar="N", help="How many jobs run at once (default 8; fewer after 429).")
 @click.option("--fail-fast", is_flag=True, help="Submit nothing more after the first failure.")
+@click.option("--skip-invalid", is_flag=True, help="Leave out jobs whose inputs break a rule, and render the rest.")
 @click.option("--detach", is_flag=True, help="Submit and leave; `pull` fetches the results.")
 @click.option("--stop-after", type=Duration(), metavar="TIME", help="Stop submitting and leave after TIME (5h, 30m).")
 @click.option("--wait-doubts", is_flag=True, help="Stay until every doubt about a payment is settled.")

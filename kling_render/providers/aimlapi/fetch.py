@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from kling_render.ports import Fetched, FetchFailed, LinkExpired
+from kling_render.ports import Fetched, FetchFailed, LinkExpired, Unchanged
 from kling_render.providers.aimlapi.links import vetted_address
 
 SIZE_CAP = 1 << 30
@@ -20,14 +20,19 @@ _TRIES = 4
 _TIMES = {"timeout": {"connect": 10.0}}
 _HEAD_S = 30.0
 _CHUNK_S = 60.0
+_NOT_MODIFIED = 304
 _EXPIRED = frozenset({401, 403, 404, 410})
 
 
 class _Part:
     """What has arrived so far, and the validator that says whether the rest still belongs to it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, known: str = "", most: int = SIZE_CAP) -> None:
         self.file = file
+        #: The tag of bytes that are at hand, and how many bytes there may be.
+        self.known, self.most = known, most
+        #: The tag of these bytes, as `If-None-Match` takes it.
+        self.tag = ""
         self.digest = sha256()
         self.size = 0
         self.etag: str | None = None
@@ -40,20 +45,34 @@ class _Part:
 
     def add(self, chunk: bytes) -> None:
         self.size += len(chunk)
-        if self.size > SIZE_CAP:
-            raise FetchFailed(f"the result is larger than {SIZE_CAP >> 20} MiB")
+        if self.size > self.most:
+            raise FetchFailed(f"the result is larger than {self.most >> 20} MiB")
         self.digest.update(chunk)
         self.file.write(chunk)
 
 
-async def fetch(transport: httpx.AsyncBaseTransport, url: str, base_url: str, target: Path) -> Fetched:
-    """Download `url` to `target`; see `ports.PaidProvider.fetch`."""
+async def fetch(
+    transport: httpx.AsyncBaseTransport, url: str, base_url: str, target: Path, *, known: str = "", most: int = SIZE_CAP
+) -> Fetched:
+    """Download `url` to `target`; see `ports.PaidProvider.fetch`.
+
+    Args:
+        transport: what sends requests.
+        url: where it lies.
+        base_url: the API's; only its own host may be on loopback.
+        target: the file to write.
+        known: the tag of bytes that are at hand.
+        most: bytes it may have.
+
+    Raises:
+        Unchanged: the server still has the bytes of `known`.
+    """
     with target.open("wb") as file:
-        part = _Part(file)
+        part = _Part(file, known, most)
         for attempt in range(_TRIES):
             try:
                 if await _continue(transport, url, base_url, part):
-                    return Fetched(sha256=part.digest.hexdigest(), size=part.size)
+                    return Fetched(sha256=part.digest.hexdigest(), size=part.size, etag=part.tag)
                 broken = "the connection ended before the last byte"
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
@@ -70,7 +89,7 @@ async def _continue(transport: httpx.AsyncBaseTransport, url: str, base_url: str
         async with asyncio.timeout(_HEAD_S):
             response = await transport.handle_async_request(request)
         try:
-            if not response.is_redirect:
+            if not response.is_redirect or response.status_code == _NOT_MODIFIED:
                 return await _take(response, part)
             url = urljoin(url, response.headers.get("location", ""))
         finally:
@@ -82,6 +101,8 @@ async def _request(url: str, base_url: str, part: _Part) -> httpx.Request:
     headers = {"Accept-Encoding": "identity"}
     if part.size and part.etag:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.etag}
+    elif part.known:
+        headers["If-None-Match"] = part.known
     address = await vetted_address(url, base_url)
     if address is None:
         return httpx.Request("GET", url, headers=headers, extensions=_TIMES)
@@ -108,6 +129,8 @@ def _expected_total(response: httpx.Response, part: _Part) -> int | None:
     status, headers = response.status_code, response.headers
     if status in _EXPIRED:
         raise LinkExpired(f"the result's link answered {status}")
+    if status == _NOT_MODIFIED and part.known:
+        raise Unchanged
     if status == 206 and part.size:
         start, _, total = headers.get("content-range", "").removeprefix("bytes ").partition("/")
         if start.split("-")[0] == str(part.size) and total.isdecimal():
@@ -117,6 +140,9 @@ def _expected_total(response: httpx.Response, part: _Part) -> int | None:
         raise httpx.RemoteProtocolError(f"HTTP {status}")
     part.restart()
     etag = headers.get("etag", "")
-    part.etag = etag if etag.startswith('"') else None
+    part.tag, part.etag = etag, etag if etag.startswith('"') else None
     length = headers.get("content-length", "")
-    return int(length) if length.isdecimal() else None
+    expected = int(length) if length.isdecimal() else None
+    if expected is not None and expected > part.most:
+        raise FetchFailed(f"the result is larger than {part.most >> 20} MiB")
+    return expected

@@ -1,0 +1,61 @@
+"""Claim: an input that breaks a rule stops the whole batch, unless the user asks for the rest."""
+
+from __future__ import annotations
+
+from tests.e2e.harness import Studio, valid
+from tests.media import makers
+
+
+def test_the_rest_is_rendered_only_on_request_and_the_blocked_jobs_are_named(studio: Studio) -> None:
+    """Refused as a whole by default; with --skip-invalid one job is blocked, the other is paid, exit 3."""
+    makers.picture(studio.project / "cat.png", (150, 600))
+    refused = studio.render()
+    assert refused.code == 2
+    assert "150 × 600" in refused.err
+    assert studio.accepted() == 0
+
+    planned = studio.run("plan", "--skip-invalid", "--json")
+    assert planned.code == 0, planned.text
+    valid(planned.json, "plan")
+    jobs = {job["character"]: job for job in planned.json["jobs"]}
+    assert (jobs["fox"]["action"], jobs["cat"]["action"]) == ("render", "blocked")
+    first, second = jobs["cat"]["reasons"]
+    assert first["code"] == "blocked"
+    assert "the short edge has 150 px; at least 300 px" in first["text"]
+    assert "kling-render fix" in first["text"]
+    assert "[KR0216]" in second["text"]
+    assert first["at"] == "shotlist.yaml:8"
+    assert planned.json["totals"]["blocked"] == 1
+
+    rendered = studio.render("--skip-invalid", "--json")
+    assert rendered.code == 3, rendered.text
+    valid(rendered.json, "render")
+    told = {job["character"]: job for job in rendered.json["jobs"]}
+    assert (told["fox"]["state"], told["cat"]["state"]) == ("done", "blocked")
+    assert "at least 300 px" in told["cat"]["error"]["message"]
+    assert told["cat"]["error"]["remedy"]
+    assert studio.accepted() == 1
+    assert list(studio.videos()) == ["sc010/fox/wave.mp4", "takes/sc010/fox/wave_t01.mp4"]
+
+    shown = studio.run("status", "--json").json
+    valid(shown, "status")
+    assert {job["id"]: job["state"] for job in shown["jobs"]}["sc010/cat/wave/t01"] == "blocked"
+
+    makers.picture(studio.project / "cat.png", (400, 600))
+    mended = studio.render("--json")
+    assert mended.code == 0, mended.text
+    assert studio.accepted() == 2
+
+
+def test_only_the_jobs_that_break_a_limit_are_blocked_not_all_of_the_same_clip(studio: Studio) -> None:
+    """A clip that is too long for one orientation is rendered with the other."""
+    makers.clip(studio.project / "wave.mp4", 11, fps=10, size=(340, 340), sound=False)
+    studio.write_list(
+        characters={"fox": {"image": "fox.png"}},
+        shots=[{"id": "sc010", "matrix": {"orientation": ["image", "video"]}, "prompt": "on a roof"}],
+    )
+    jobs = studio.run("plan", "--skip-invalid", "--json").json["jobs"]
+    assert {job["values"]["orientation"]: job["action"] for job in jobs} == {"image": "blocked", "video": "render"}
+    shown = studio.run("plan", "--skip-invalid")
+    assert "blocked" in shown.out
+    assert "11.0 s; at most 10 s when orientation is 'image'" in shown.err
