@@ -12,9 +12,10 @@ from kling_render.cli.timestamps import iso, local
 from kling_render.cli.upkeep_words import usd
 from kling_render.lifecycle.records import Attempt, Result
 from kling_render.planning.document import job_document
-from kling_render.planning.explanation import MEDIA, Change, Piece, Side
-from kling_render.planning.records import Action
+from kling_render.planning.explanation import MEDIA, Change
+from kling_render.planning.records import SENTENCES, Action
 from kling_render.planning.text import usd_text
+from kling_render.planning.words import Piece, Side
 from kling_render.workspace.explaining import Explained, InputSeen, Kept
 
 FORMAT = "kling-render.explain/1"
@@ -159,11 +160,20 @@ def _change(told: Explained, change: Change, paint: Paint, *, verbose: bool) -> 
         yield f"{label}: {paint(_RED, _input(old))} -> {paint(_GREEN, _input(new))} ({one_line(change.at)})"
     elif change.field == "prompt":
         note = f"; {change.note}" if change.note else ""
-        yield f"{label} ({one_line(change.at)}){note}"
+        yield f"{label} ({_edited_at(change)}){note}"
         yield from (f"  {line}" for line in _prompt(change, paint, verbose=verbose))
     else:
         old_text, new_text = (_value(change.field, value) for value in (change.old, change.new))
         yield f"{label}: {paint(_RED, old_text)} -> {paint(_GREEN, new_text)} ({one_line(change.at)})"
+
+
+def _edited_at(change: Change) -> str:
+    """Where a prompt was edited, and which value it was."""
+    told = []
+    for edit in change.edits:
+        what = edit.text.removeprefix(SENTENCES[edit.code]).lstrip(":, ")
+        told.append(", ".join(filter(None, (edit.at, what))))
+    return one_line("; ".join(told) or change.at)
 
 
 def _input(seen: InputSeen) -> str:
@@ -300,6 +310,7 @@ def _change_document(told: Explained, change: Change) -> dict[str, Any]:
     if change.field == "prompt":
         found["words"] = [{"side": piece.side.value, "text": piece.text} for piece in change.words]
         found["note"] = change.note
+        found["edits"] = [{"text": edit.text, "at": edit.at} for edit in change.edits]
     if change.field in told.inputs:
         old, new = told.inputs[change.field]
         found |= {"old_input": _input_document(old), "new_input": _input_document(new)}

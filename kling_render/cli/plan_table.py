@@ -30,6 +30,7 @@ from kling_render.planning.text import (
     length_text,
     money_lines,
     render_kinds,
+    rest_text,
     usd_text,
     why_text,
 )
@@ -132,7 +133,7 @@ def _bars(
         table.add_row(names[name], jobs_word(len(members)), f"{about}{usd_text(costs[name])}", bar)
     console.print(Padding(table, (0, 0, 0, 2)))
     if len(listed) < len(ranked):
-        console.print(Text(f"  … and {len(ranked) - len(listed)} more", "dim"))
+        console.print(Text(f"  … and {rest_text([members for _, members in ranked[len(listed) :]])}", "dim"))
 
 
 def _jobs(console: Console, jobs: Sequence[PlannedJob], *, verbose: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from kling_render.lifecycle.records import Result
 from kling_render.planning.document import plan_document
+from kling_render.planning.edits import Before, with_edits
 from kling_render.planning.manifest import InputIdentity, Manifests, fingerprint_of
 from kling_render.planning.plan import Facts, make_plan
 from kling_render.planning.prices import Price
@@ -52,6 +53,8 @@ class Base:
     commit: str
     #: By job id; empty when the revision has no shot list.
     jobs: Mapping[str, BaseJob]
+    #: Its shot list, which tells what was edited since; None when it has none that counts.
+    project: Project | None = None
     #: What the user should know, a sentence each.
     notes: tuple[str, ...] = ()
 
@@ -110,7 +113,8 @@ def compare(
     )
     plan = make_plan(project, facts, select=lambda job: chosen is None or job.id in chosen)
     known = _Known(base.jobs.values())
-    jobs = tuple(replace(p, reasons=_reasons(p, base, project, known)) for p in plan.jobs)
+    named = tuple(replace(p, reasons=_reasons(p, base, project, known)) for p in plan.jobs)
+    jobs = with_edits(replace(plan, jobs=named), facts.earlier, project, _before(base)).jobs
     changes = {p.job.id: _change(p, base) for p in jobs}
     moved = {p.job.id: old[p.fingerprint].job.id for p in jobs if changes[p.job.id] is Change.MOVED}
     here, gone = {job.id for job in project.jobs}, set(moved.values())
@@ -120,6 +124,12 @@ def compare(
         if name not in here and name not in gone and (chosen is None or name in chosen)
     )
     return Comparison(base=base, plan=replace(plan, jobs=jobs), changes=changes, moved=moved, removed=removed)
+
+
+def _before(base: Base) -> Before | None:
+    if base.project is None or base.project.origins is None:
+        return None
+    return Before({name: one.job for name, one in base.jobs.items()}, base.project.origins())
 
 
 def comparison_document(of: Comparison) -> dict[str, Any]:

@@ -6,11 +6,8 @@ change the fingerprint nor miss one that did.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from enum import StrEnum
 from typing import Any
 from unicodedata import normalize
 
@@ -18,6 +15,8 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.planning.manifest import Manifest, differences
 from kling_render.planning.reasons import place_of
+from kling_render.planning.records import Reason
+from kling_render.planning.words import Piece, word_diff
 from kling_render.shotlist.records import Job
 
 MADE = frozenset({State.FETCHED, State.DONE})
@@ -25,24 +24,6 @@ MADE = frozenset({State.FETCHED, State.DONE})
 
 MEDIA = frozenset({"image", "video"})
 """The fields whose value is a file's content."""
-
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-
-
-class Side(StrEnum):
-    """Which of two texts a piece stands in."""
-
-    BOTH = "same"
-    OLD = "old"
-    NEW = "new"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of words that two prompts share, or that only one of them has."""
-
-    side: Side
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +40,8 @@ class Change:
     words: tuple[Piece, ...] = ()
     #: What the eye cannot see in the two values; may be empty.
     note: str = ""
+    #: For the prompt: the edits behind it, each with its place; empty when they cannot be told.
+    edits: tuple[Reason, ...] = ()
 
 
 def nearest(job: str, folder: str, key: str, new: Manifest, attempts: Iterable[Attempt]) -> Attempt | None:
@@ -84,55 +67,20 @@ def nearest(job: str, folder: str, key: str, new: Manifest, attempts: Iterable[A
     return min(made, key=lambda a: (known[a.manifest], a.folder != folder, -a.reserved_at), default=None)
 
 
-def changes(job: Job, old: Manifest, new: Manifest) -> tuple[Change, ...]:
-    """Every field that differs, each once, in the order of their names."""
+def changes(job: Job, old: Manifest, new: Manifest, edits: tuple[Reason, ...] = ()) -> tuple[Change, ...]:
+    """Every field that differs, each once, in the order of their names; `edits` are those of the prompt."""
     found = []
     for one in differences(old, new):
         place = place_of(job, one.field)
-        words = word_diff(one.old or "", one.new or "") if one.field == "prompt" else ()
-        note = _unseen(one.old or "", one.new or "") if one.field == "prompt" else ""
-        found.append(Change(one.field, one.old, one.new, f"{place.file}:{place.line}", words, note))
-    return tuple(found)
-
-
-def word_diff(old: str, new: str) -> tuple[Piece, ...]:
-    """Both texts in pieces: joined without the new ones they are the old text, without the old ones the new text."""
-    before, after = _WORDS.findall(old), _WORDS.findall(new)
-    pieces: list[Piece] = []
-    matched = SequenceMatcher(None, before, after, autojunk=False)
-    for tag, old_from, old_to, new_from, new_to in matched.get_opcodes():
-        if tag == "equal":
-            pieces.append(Piece(Side.BOTH, "".join(before[old_from:old_to])))
-            continue
-        pieces += [Piece(Side.OLD, text)] if (text := "".join(before[old_from:old_to])) else []
-        pieces += [Piece(Side.NEW, text)] if (text := "".join(after[new_from:new_to])) else []
-    return _joined(pieces)
-
-
-def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
-    """Blanks between two changed words belong to the change: words are read, not the blanks they share."""
-    out: list[Piece] = []
-    for at, piece in enumerate(pieces):
-        inner = 0 < at < len(pieces) - 1 and piece.side is Side.BOTH and piece.text.isspace()
-        if inner and "\n" not in piece.text:
-            out += [Piece(Side.OLD, piece.text), Piece(Side.NEW, piece.text)]
+        at = f"{place.file}:{place.line}"
+        if one.field == "prompt":
+            was, now = one.old or "", one.new or ""
+            at = next((edit.at for edit in edits if edit.at), at)
+            change = Change("prompt", one.old, one.new, at, word_diff(was, now), _unseen(was, now), edits)
         else:
-            out.append(piece)
-    runs: list[Piece] = []
-    changed: dict[Side, str] = {}
-    for piece in out:
-        if piece.side is not Side.BOTH:
-            changed[piece.side] = changed.get(piece.side, "") + piece.text
-            continue
-        runs += _run(changed)
-        changed = {}
-        runs.append(piece)
-    return (*runs, *_run(changed))
-
-
-def _run(changed: dict[Side, str]) -> list[Piece]:
-    """What was replaced, old before new."""
-    return [Piece(side, changed[side]) for side in (Side.OLD, Side.NEW) if changed.get(side)]
+            change = Change(one.field, one.old, one.new, at)
+        found.append(change)
+    return tuple(found)
 
 
 def _unseen(old: str, new: str) -> str:

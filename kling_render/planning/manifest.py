@@ -20,7 +20,7 @@ The canonical form, each choice because a fingerprint that moves bills the user 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -31,6 +31,8 @@ from kling_render.models import MODELS
 from kling_render.shotlist.records import Request
 
 FORMAT = "kling-render.manifest/1"
+_PROMPT, _PARAMS = ',"prompt":', ',"params":'
+_DECODER, _EXACT = json.JSONDecoder(), json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +61,12 @@ class Manifest:
     @property
     def entries(self) -> Mapping[str, Any]:
         """Field → value, parameters as `params.NAME`; empty when the text is not a manifest."""
-        return _fields(self.json)
-
-    @property
-    def spellings(self) -> Mapping[str, str]:
-        """The same with values as texts that differ where the manifest does: 1, true and 1.0000000000000000001."""
-        return {name: repr(value) for name, value in _fields(self.json, Decimal).items()}
+        return _fields(self.json, _DECODER)
 
 
-def _fields(text: str, number: Callable[[str], Any] | None = None) -> dict[str, Any]:
+def _fields(text: str, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
-        fields = json.loads(text, parse_float=number, parse_int=number)
+        fields = decoder.decode(text)
     except ValueError:
         return {}
     if not isinstance(fields, dict):
@@ -132,10 +129,30 @@ def fingerprint_of(text: str) -> str:
 
 def differences(old: Manifest, new: Manifest) -> list[Difference]:
     """The fields that differ, by name."""
-    before, after = old.spellings, new.spellings
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    was, now = (old.entries, new.entries) if names else ({}, {})
-    return [Difference(name, was.get(name), now.get(name)) for name in names]
+    before, after = _fields(old.json, _EXACT), _fields(new.json, _EXACT)
+    names = sorted(name for name in {*before, *after} if _differ(before.get(name, before), after.get(name, after)))
+    if any(type(side.get(name, "")) is not str for name in names for side in (before, after)):
+        before, after = dict(old.entries), dict(new.entries)  # numbers as they were written
+    return [Difference(name, before.get(name), after.get(name)) for name in names]
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two values are two in the manifest, as 1, true and 1.0000000000000000001 are."""
+    if type(one) is str and type(other) is str:
+        return one != other
+    return repr(one) != repr(other)
+
+
+def prompt_in(text: str) -> str:
+    """The prompt in the canonical JSON of a manifest; empty without one."""
+    at = text.find(_PROMPT)
+    if at < 0:
+        return ""
+    if _PARAMS in text:  # which may hold a text of any name
+        found = Manifest(text).entries.get("prompt")
+        return found if isinstance(found, str) else ""
+    prompt, _ = _DECODER.raw_decode(text, at + len(_PROMPT))
+    return str(prompt)
 
 
 def decimal_text(number: Decimal) -> str:

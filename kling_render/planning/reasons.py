@@ -108,8 +108,11 @@ def place_of(job: Job, name: str) -> Place:
     if name == "image":
         return job.request.image.place
     if name in ("video", "start", "end"):
-        return job.request.video.place
-    return (job.prompt_place or job.place) if name == "prompt" else job.place
+        return job.trim_places.get(name) or job.request.video.place
+    if name == "prompt":
+        return job.prompt_place or job.place
+    said = job.settings.places if job.settings is not None else {}
+    return said.get(name) or (said.get("params") if name.startswith("params.") else None) or job.place
 
 
 _CODES = {

@@ -169,7 +169,15 @@ def _causes(jobs: Sequence[PlannedJob]) -> Iterator[str]:
     """Which edit causes which cost; a job with two reasons counts under both together."""
     if causes := costly_groups(jobs, why_text):
         yield "why"
-        yield from _table(_cause(members) for _, members in dearest(causes)[:LISTED])
+        ranked = [members for _, members in dearest(causes)]
+        yield from _table(map(_cause, ranked[:LISTED]))
+        if rest := ranked[LISTED:]:
+            yield f"  … and {rest_text(rest)}"
+
+
+def rest_text(groups: Sequence[Sequence[PlannedJob]]) -> str:
+    """`3 more (12 jobs, about $4.03)`: what is not listed, so that the whole adds up."""
+    return f"{len(groups)} more ({', '.join(_bill([planned for members in groups for planned in members]))})"
 
 
 def _cause(members: Sequence[PlannedJob]) -> tuple[str, ...]:
@@ -182,8 +190,12 @@ def _cause(members: Sequence[PlannedJob]) -> tuple[str, ...]:
 def cause_text(planned: PlannedJob) -> tuple[str, str]:
     """Where the edits of a job are, and what was edited; without a place there is only the reason."""
     places = ", ".join(dict.fromkeys(reason.at for reason in planned.reasons if reason.at))
-    texts = "; ".join(dict.fromkeys(reason.text for reason in planned.reasons))
-    return (places, texts) if places else (texts, "")
+    texts: dict[str, list[str]] = {}
+    for reason in planned.reasons:
+        what, _, which = reason.text.partition(": ")
+        texts.setdefault(what, []).extend([which] if which else [])
+    said = "; ".join(f"{what}: {', '.join(dict.fromkeys(which))}" if which else what for what, which in texts.items())
+    return (places, said) if places else (said, "")
 
 
 def costly_groups(jobs: Sequence[PlannedJob], of: Callable[[PlannedJob], str]) -> dict[str, list[PlannedJob]]:

@@ -216,7 +216,14 @@ def _motion(draft: _Draft, video: InputRef, inputs: Inputs) -> Motion:
         tags=_tags(draft),
         fields=_free(MOTION, draft.mapping),
         place=draft.place,
+        trim_places=_trim_places(draft),
     )
+
+
+def _trim_places(draft: _Draft) -> dict[str, Place]:
+    if draft.mapping is None:
+        return {}
+    return {key: draft.mapping.key_place(key) for key in ("start", "end") if draft.mapping.get(key) is not None}
 
 
 def _trim(draft: _Draft, key: str) -> Decimal | None:

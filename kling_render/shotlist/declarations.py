@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kling_render.errors import Place
 from kling_render.shotlist.records import Budget, Character, Motion, Orientation, WatchAllowance
+
+if TYPE_CHECKING:
+    from kling_render.shotlist.tree import Node
+
+Step = str | int
+"""A field's name, or an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,42 @@ class OutputDeclaration:
     final: Template
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The YAML itself, to find out where a value stands."""
+
+    #: The mappings of all files, the shot list's last.
+    roots: tuple[Node, ...]
+    #: The variables of all files: name → the nodes of name and value.
+    variables: Mapping[str, tuple[Node, Node]]
+
+    def entry(self, section: str, id_: str) -> tuple[Node, Node] | None:
+        """The nodes of a character or a motion; None for one that only a glob found."""
+        for root in self.roots:
+            entries = root.get(section)
+            if entries is not None and id_ in entries.entries:
+                return entries.entries[id_]
+        return None
+
+
+def reached(nodes: tuple[Node, Node], path: Sequence[Step]) -> tuple[Place, int]:
+    """Where the value at a path stands, or what of the path is written down; and how many steps of it that are.
+
+    Args:
+        nodes: where the path begins: a name and its value.
+        path: from there on.
+    """
+    named, node = nodes
+    for taken, step in enumerate(path):
+        if node.kind == "mapping" and step in node.entries:
+            named, node = node.entries[str(step)]
+        elif node.kind == "sequence" and isinstance(step, int) and -len(node.items) <= step < len(node.items):
+            named = node = node.items[step]
+        else:
+            return named.place, taken
+    return named.place, len(path)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declarations:
     """A whole project as declared."""
@@ -140,3 +182,5 @@ class Declarations:
     watch: WatchAllowance
     #: Text files read so far (shot list, imports, prompt files), absolute.
     sources: tuple[Path, ...]
+    #: Where values stand; None for declarations that nobody wrote.
+    written: Written | None = None

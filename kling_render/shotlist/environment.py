@@ -134,6 +134,7 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
             tree = self._tree(text, name)
             outline = sandboxing.outline(tree)
             guarded = frozenset(sandboxing.guarded_names(tree))
+            self.prepared(tree, name)
             sandboxing.meter(tree, included=included)
             tree.set_environment(self)
             code = self.compile(tree, name, name)
@@ -142,6 +143,9 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
             deep.source, deep.line = name, 1
             raise TemplateFaults([deep]) from error
         return jinja2.Template.from_code(self, code, {}), outline, guarded
+
+    def prepared(self, tree: nodes.Template, name: str) -> None:
+        """A checked tree, before it is metered and compiled."""
 
     def _tree(self, text: str, name: str) -> nodes.Template:
         if len(text) > LARGEST_SOURCE:

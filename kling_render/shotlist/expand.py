@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kling_render.errors import Place, in_file_order
 from kling_render.ports import ProjectFiles
@@ -20,6 +22,9 @@ from kling_render.shotlist.rules import cells_of, name_place
 from kling_render.shotlist.settings import Settings
 from kling_render.shotlist.templates import Templates
 from kling_render.shotlist.twins import warn_of_idle_axes
+
+if TYPE_CHECKING:
+    from kling_render.shotlist.origins import PromptOrigins
 
 #: Cells that `exclude` may still take away are walked up to so many times the limit.
 _EXCLUDABLE = 10
@@ -66,7 +71,7 @@ def _expand(
         check_collisions(jobs, declarations.output, report)
     if report:
         return _refused(report, (_without_prompt(cell, found, cast) for cells in settled for cell, found in cells))
-    project = _project(declarations, jobs, output_dir, provider, templates.sources)
+    project = _project(declarations, jobs, output_dir, provider, templates)
     return Compilation(project, tuple(in_file_order(report.found)))
 
 
@@ -144,7 +149,7 @@ def _jobs(
 
 
 def _project(
-    declared: Declarations, jobs: Sequence[Job], output_dir: str, provider: str, templates: Iterable[Path]
+    declared: Declarations, jobs: Sequence[Job], output_dir: str, provider: str, templates: Templates
 ) -> Project:
     return Project(
         name=declared.name,
@@ -157,8 +162,15 @@ def _project(
         output_dir=output_dir,
         budget=declared.budget,
         watch=declared.watch,
-        sources=tuple(dict.fromkeys((*declared.sources, *templates))),
+        sources=tuple(dict.fromkeys((*declared.sources, *templates.sources))),
+        origins=cache(partial(_origins, declared, templates.files, templates.shown)),
     )
+
+
+def _origins(declared: Declarations, files: ProjectFiles, shown: Callable[[Path], str]) -> PromptOrigins:
+    from kling_render.shotlist.origins import PromptOrigins  # few runs ask what a prompt is made of
+
+    return PromptOrigins(declared, files, shown)
 
 
 def _inherited(shots: Sequence[ShotDeclaration]) -> Mapping[Place, int]:

@@ -89,8 +89,8 @@ def _hits(rules: Sequence[Rule], cell: Cell) -> tuple[int, ...]:
 
 
 @dataclass(slots=True)
-class _PointNames:
-    """What the cells of one point share. Each cell puts its own names in."""
+class PointNames:
+    """What templates see at one point. Each cell puts its own names in."""
 
     suffix: str
     values: tuple[tuple[str, str], ...]
@@ -103,6 +103,22 @@ class _PointNames:
         self.prompt[name] = self.take[name] = self.final[name] = value
 
 
+def point_names(shot: ShotDeclaration, cast: Cast, point: Point) -> PointNames:
+    """The names of a point, without its cells'."""
+    joined = ".".join(point.ids)
+    tags = shot.fields.tags if shot.fields.tags is not None else cast.declared.defaults.tags or ()
+    every = cast.vars | {"vars": cast.vars}
+    fixed = {
+        "shot": shot_entity(shot.id, tags, shot.place),
+        "variant": f"_{joined}" if joined else "",
+    }
+    values = {axis.name: _shown(value.value) for axis, value in zip(shot.axes, point.values, strict=True)}
+    ids = dict(zip(values, point.ids, strict=True))
+    suffix = f"/{joined}" if joined else ""
+    of_paths = every | ids | fixed
+    return PointNames(suffix, tuple(ids.items()), every | values | fixed, dict(of_paths), of_paths)
+
+
 class ShotJobs:
     """Makes the jobs of one shot."""
 
@@ -113,13 +129,15 @@ class ShotJobs:
         self._report = report
         self._takes = RowTexts(templates.prepare(cast.declared.output.takes))
         self._final = RowTexts(templates.prepare(cast.declared.output.final))
-        self._points: dict[Point, _PointNames] = {}
+        self._points: dict[Point, PointNames] = {}
         #: By identity of the template, which the declarations keep alive.
         self._prompts: dict[int, tuple[RowTexts, bool]] = {}
 
     def jobs_of(self, cell: Cell, settings: Settings) -> list[Job]:
         """The jobs of one cell, one per take; takes whose prompt or path cannot be made are left out (reported)."""
-        names = self._points.get(cell.point) or self._point_names(cell.point)
+        names = self._points.get(cell.point)
+        if names is None:
+            names = self._points[cell.point] = point_names(self._shot, self._cast, cell.point)
         names.set("character", self._cast.characters[cell.character])
         names.set("motion", self._cast.motions[cell.motion])
         cell_id = f"{self._shot.id}/{cell.character}/{cell.motion}{names.suffix}"
@@ -130,6 +148,7 @@ class ShotJobs:
             names.prompt["take"] = _FIRST
             prompt = self._prompt(texts, cell, 1, names.prompt, cell_id)
         jobs = []
+        trim_places = self._cast.declared.motions[cell.motion].trim_places
         for number in range(1, settings.takes + 1):
             job_id = f"{cell_id}/t{number:02d}"
             names.prompt["take"] = names.take["take"] = _FIRST if number == 1 else Take(number)
@@ -152,6 +171,8 @@ class ShotJobs:
                 tags=settings.tags,
                 place=self._shot.place,
                 prompt_place=None if texts is None else texts.prepared.place,
+                settings=settings,
+                trim_places=trim_places,
             )
             jobs.append(job)
         return jobs
@@ -178,23 +199,6 @@ class ShotJobs:
             prepared = self._templates.prepare(template)
             found = self._prompts[id(template)] = (RowTexts(prepared), prepared.reads("take"))
         return found
-
-    def _point_names(self, point: Point) -> _PointNames:
-        shot = self._shot
-        joined = ".".join(point.ids)
-        tags = shot.fields.tags if shot.fields.tags is not None else self._cast.declared.defaults.tags or ()
-        every = self._cast.vars | {"vars": self._cast.vars}
-        fixed = {
-            "shot": shot_entity(shot.id, tags, shot.place),
-            "variant": f"_{joined}" if joined else "",
-        }
-        values = {axis.name: _shown(value.value) for axis, value in zip(shot.axes, point.values, strict=True)}
-        ids = dict(zip(values, point.ids, strict=True))
-        suffix = f"/{joined}" if joined else ""
-        of_paths = every | ids | fixed
-        names = _PointNames(suffix, tuple(ids.items()), every | values | fixed, dict(of_paths), of_paths)
-        self._points[point] = names
-        return names
 
     def _prompt(self, texts: RowTexts, cell: Cell, take: int, names: dict[str, Any], job_id: str) -> str | None:
         text = texts.text(cell, take, names)

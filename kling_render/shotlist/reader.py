@@ -21,7 +21,7 @@ from kling_render.errors import Diagnostic, Problems, did_you_mean, in_file_orde
 from kling_render.models import MODELS
 from kling_render.ports import ProjectFiles
 from kling_render.shotlist import cast, scalars, schema
-from kling_render.shotlist.declarations import Declarations, OutputDeclaration, Template
+from kling_render.shotlist.declarations import Declarations, OutputDeclaration, Template, Written
 from kling_render.shotlist.explain import quoted
 from kling_render.shotlist.fields import Entries, said, scalar_text, shot_fields
 from kling_render.shotlist.imports import Files
@@ -128,6 +128,7 @@ def _declarations(loaded: Files, file: str) -> Declarations:
         budget=Budget(total_usd=_amount(budget, "total_usd"), per_day_usd=_amount(budget, "per_day_usd")),
         watch=_watch(watch),
         sources=tuple(dict.fromkeys(inputs.sources)),
+        written=Written(tuple(roots), variables),
     )
     _warn_of_unknown_models(declared, inputs.problems)
     return declared

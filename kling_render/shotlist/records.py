@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kling_render.errors import Diagnostic, Place
+
+if TYPE_CHECKING:
+    from kling_render.shotlist.origins import PromptOrigins
+    from kling_render.shotlist.settings import Settings
 
 Orientation = Literal["image", "video"]
 
@@ -55,6 +59,8 @@ class Motion:
     tags: tuple[str, ...]
     fields: Mapping[str, Any]
     place: Place
+    #: Where `start` and `end` stand, if they are said.
+    trim_places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,10 @@ class Job:
     place: Place
     #: Where the prompt's template stands (line 1 of a prompt file); None without a prompt.
     prompt_place: Place | None
+    #: The shot's fields as they hold for its cell, with their places.
+    settings: Settings | None = field(default=None, compare=False, repr=False)
+    #: Where the motion's `start` and `end` stand.
+    trim_places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def cell(self) -> str:
@@ -139,6 +149,8 @@ class Project:
     watch: WatchAllowance
     #: Every text file that was read: shot list, imports, templates, prompt files; absolute.
     sources: tuple[Path, ...]
+    #: Gives what says of which pieces each prompt is made, and where they are written.
+    origins: Callable[[], PromptOrigins] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -34,6 +34,8 @@ class Settings:
     prompt: Template | None = None
     priority: int = 0
     tags: tuple[str, ...] = ()
+    #: Where each of them is said, `params` by `params.NAME`; what is said nowhere is missing.
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 def resolve(layers: Iterable[ShotFields], fallback: Place, report: Report) -> Settings | None:
@@ -44,8 +46,10 @@ def resolve(layers: Iterable[ShotFields], fallback: Place, report: Report) -> Se
     """
     said: dict[str, Any] = {}
     places: dict[str, Place] = {}
+    written: dict[str, Place] = {}
     params: dict[str, Any] = {}
     for layer in layers:
+        written |= layer.places
         said |= {name: value for name, value in zip(_FIELDS, _said(layer), strict=True) if value is not None}
         for name, value in (layer.params or {}).items():
             params[name] = value
@@ -56,7 +60,7 @@ def resolve(layers: Iterable[ShotFields], fallback: Place, report: Report) -> Se
         if any(wrong):
             return None
         params = {name: value for name, value in params.items() if value != model.params[name].default}
-    return Settings(**said, params=tuple(sorted(params.items())))
+    return Settings(**said, params=tuple(sorted(params.items())), places=written)
 
 
 def _wrong(model: Model, name: str, value: Any, place: Place, report: Report) -> bool:

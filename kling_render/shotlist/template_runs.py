@@ -83,8 +83,10 @@ class JinjaTemplates:
         shown: Callable[[Path], str],
         report: Report,
         sources: dict[Path, None],
+        *,
+        environment: Callable[[Callable[[str, str], tuple[str, str]]], MeteredEnvironment] = MeteredEnvironment,
     ) -> None:
-        self.environment = MeteredEnvironment(self._load)
+        self.environment = environment(self._load)
         self._folder = folder
         self._files = files
         self._shown = shown

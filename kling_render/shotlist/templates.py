@@ -39,6 +39,8 @@ class Plain:
     #: The texts, with `%s` where a name is printed.
     form: str
     printed: tuple[Printed, ...]
+    #: The same texts one by one: before, between and after the names.
+    texts: tuple[str, ...] = ()
 
 
 def plain(text: str) -> Plain | None:
@@ -53,7 +55,7 @@ def plain(text: str) -> Plain | None:
         if names[0] in _WORDS or any(name in MAPPING_METHODS or name.startswith("__") for name in names):
             return None
     form = "%s".join(piece.replace("%", "%%") for piece in texts)
-    return Plain(form, tuple((names[0], names[1:]) for names in printed))
+    return Plain(form, tuple((names[0], names[1:]) for names in printed), tuple(texts))
 
 
 def print_plainly(template: Plain, names: Mapping[str, Any]) -> str | None:

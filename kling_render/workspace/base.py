@@ -97,7 +97,7 @@ def _base(list_path: Path, revision: Revision, ref: str, settings: Settings, pro
     notes = [] if was == list_path else [f"the shot list was called {was.relative_to(revision.root).as_posix()}"]
     if borrowed := sorted({path.name for path in revision.borrowed}):
         notes.append(_borrowed(borrowed))
-    return replace(empty, jobs=jobs, notes=tuple(notes))
+    return replace(empty, jobs=jobs, project=project, notes=tuple(notes))
 
 
 def _borrowed(names: Sequence[str]) -> str:

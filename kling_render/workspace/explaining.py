@@ -9,9 +9,10 @@ from pathlib import Path
 
 from kling_render.errors import UsageError
 from kling_render.lifecycle.records import Attempt, Result
+from kling_render.planning.edits import prompt_reasons
 from kling_render.planning.explanation import MEDIA, Change, changes, nearest
-from kling_render.planning.manifest import Manifest
-from kling_render.planning.records import Action, PlannedJob
+from kling_render.planning.manifest import Manifest, prompt_in
+from kling_render.planning.records import Action, PlannedJob, Reason, ReasonCode
 from kling_render.shotlist.records import Project
 from kling_render.store.cache import Cache
 from kling_render.store.queries import LedgerQueries
@@ -89,7 +90,10 @@ def explain(workspace: Workspace, planned: Planned, name: str) -> Explained:
             new = Manifest(job.manifest_json)
             earlier = nearest(job.job.id, folder, job.key, new, ledger.attempts(namespace))
         before = None if earlier is None else ledger.result(namespace, earlier.fingerprint)
-    found = () if earlier is None else changes(job.job, Manifest(earlier.manifest), Manifest(job.manifest_json))
+    found: tuple[Change, ...] = ()
+    if earlier is not None:
+        edits = _edits(job, planned.project, earlier)
+        found = changes(job.job, Manifest(earlier.manifest), Manifest(job.manifest_json), edits)
     return Explained(
         planned=job,
         project=planned.project,
@@ -101,6 +105,14 @@ def explain(workspace: Workspace, planned: Planned, name: str) -> Explained:
         changes=found,
         inputs={c.field: _seen(c, job, planned, workspace.store.cache) for c in found if c.field in MEDIA},
     )
+
+
+def _edits(job: PlannedJob, project: Project, earlier: Attempt) -> tuple[Reason, ...]:
+    """The edits of the prompt: as the plan names them, which looks at other jobs too, else as the job alone tells."""
+    known = tuple(reason for reason in job.reasons if reason.code is ReasonCode.PROMPT_CHANGED)
+    if known and (earlier.job, earlier.folder) == (job.job.id, str(project.folder)):
+        return known
+    return prompt_reasons(job.job, prompt_in(earlier.manifest), project)
 
 
 def the_job(jobs: Sequence[PlannedJob], name: str) -> PlannedJob:

@@ -17,11 +17,12 @@ from kling_render.errors import Diagnostic, InputProblems, UsageError, in_file_o
 from kling_render.lifecycle.answers import FailureClass
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
+from kling_render.planning.edits import with_edits, with_edits_of
 from kling_render.planning.lock import Promise, promised
 from kling_render.planning.plan import Facts, make_plan, repriced
 from kling_render.planning.records import Plan, Presence, Reason
 from kling_render.planning.states import job_state
-from kling_render.ports import Clock
+from kling_render.ports import Clock, ProjectFiles
 from kling_render.shotlist.expand import expand
 from kling_render.shotlist.nodes import without_gc
 from kling_render.shotlist.reader import read
@@ -75,6 +76,7 @@ class Workspace:
     advises: bool = False
     #: Whether jobs whose inputs break a rule are blocked, instead of the whole batch being refused.
     skips_invalid: bool = False
+    files: ProjectFiles = field(default_factory=DiskFiles)
     #: By result key, what the lock file named and this store knows as paid, without its bytes so far: never paid for.
     awaited: dict[str, Promise] = field(default_factory=dict)
 
@@ -86,7 +88,7 @@ class Workspace:
                 the same, and warnings, are among its diagnostics, in the order of the files.
             UsageError: the ledger could not name the project's folder.
         """
-        files, shown = DiskFiles(), self.shown
+        files, shown = self.files, self.shown
         _check_name(files.resolve(self.source.path.parent))
         declared, found = read(
             self.source.path,
@@ -240,7 +242,7 @@ class Workspace:
             from kling_render.workspace.promises import promises_of
 
             promises |= promises_of(self, project, everything, results, digests)
-        everything = promised(everything, promises)
+        everything = with_edits(promised(everything, promises), facts.earlier, project)
         gc.freeze()  # it lives as long as the command: the collector need not walk it again
         outlook = None
         if (everything.totals.render or everything.totals.locked) and project.provider != PREVIZ:
@@ -259,7 +261,7 @@ class Workspace:
         if narrow is not None:
             chosen = frozenset(job.id for job in narrow([job for job in project.jobs if job.id in chosen]))
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
-        part = promised(part, promises)
+        part = with_edits_of(everything, promised(part, promises))
         part = part if outlook is None else outlook.told(part, self.settings.jobs)
         return Planned(project, inspection, everything, part)
 

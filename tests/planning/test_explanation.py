@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
-from kling_render.planning.explanation import Side, changes, nearest, word_diff
+from kling_render.planning.explanation import changes, nearest
 from kling_render.planning.manifest import InputIdentity, Manifest, fingerprint, manifest
+from kling_render.planning.words import Side, word_diff
 from tests.planning.build import digest, job, request
 
 TEXTS = st.text(st.sampled_from("ab ,.\n\u00e9\u0065\u0301-x9"), max_size=24)

@@ -58,6 +58,8 @@ JOB_FIELDS = {
     "priority": False,
     "tags": False,
     "place": False,
+    "settings": False,  # what of them changes pixels is in the request
+    "trim_places": False,
     "prompt_place": False,
 }
 #: Every field of an input: its bytes (or its URL) change the pixels, through `InputIdentity`; its name does not.

@@ -278,6 +278,7 @@ PROJECT_FIELDS = {
     "shots": False,
     "jobs": True,
     "output_dir": False,
+    "origins": False,
     "budget": False,
     "watch": False,
     "sources": False,
@@ -285,6 +286,7 @@ PROJECT_FIELDS = {
 CHARACTER_FIELDS = {"id": False, "name": True, "image": True, "tags": False, "fields": True, "place": False}
 MOTION_FIELDS = {
     "id": False, "name": True, "video": True, "start": True, "end": True, "tags": False, "fields": True, "place": False,
+    "trim_places": False,
 }  # fmt: skip
 
 
