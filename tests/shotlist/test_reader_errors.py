@@ -69,7 +69,7 @@ def test_a_refused_input_never_hands_its_path_on(tmp_path: Path) -> None:
 
 
 def test_errors_are_values_for_programs(tmp_path: Path) -> None:
-    """`--json` carries code, message, file, line, column, help and severity."""
+    """`--json` carries code, message, file, line, column, help, picture and severity."""
     _, found = outcome(project(tmp_path, "unknown_field"))
     (error,) = as_json(found)
     assert error["help"].startswith("known here: id, characters")
@@ -80,6 +80,7 @@ def test_errors_are_values_for_programs(tmp_path: Path) -> None:
         "file": "shotlist.yaml",
         "line": 6,
         "column": 5,
+        "picture": None,
     }
 
 
