@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from kling_render.config import Settings, watch_allowance
@@ -14,6 +15,7 @@ from kling_render.engine.work import Progress
 from kling_render.engine.world import Watcher
 from kling_render.errors import Diagnostic, KlingRenderError
 from kling_render.lifecycle.records import Cap, credits_of, usd_of
+from kling_render.planning.lock import Promise
 from kling_render.planning.records import Action, PlannedJob
 from kling_render.ports import Clock
 from kling_render.store.digests import StatDigests
@@ -21,6 +23,8 @@ from kling_render.store.opening import Store
 from kling_render.watch.allowance import Purse
 from kling_render.watch.scope import RecordedFiles, Scope
 from kling_render.watch.wanting import Wish
+from kling_render.workspace.locked_results import filled_from_lock
+from kling_render.workspace.locking import before_paying, wants_to_pay
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import PREVIZ, ListSource, Planned, Workspace
@@ -73,6 +77,12 @@ class Planner:
     #: Files besides the project's that are worth another plan.
     besides: tuple[Path, ...] = ()
     settings: Settings = field(init=False)
+    #: By result key, what the lock file named and the store knows as paid: never paid for.
+    _awaited: dict[str, Promise] = field(default_factory=dict)
+    #: Keys that the lock file names and that were asked for in this session.
+    _tried: set[str] = field(default_factory=set)
+    #: What was said last about a lock file that cannot be written.
+    _told: str = ""
     _digests: StatDigests | None = None
     _folder: Path | None = None
     _priced_at: float | None = None
@@ -81,26 +91,28 @@ class Planner:
     _closed: int = 0
     _scope: Scope = field(default_factory=lambda: Scope(frozenset(), frozenset()))
 
-    def plan(self, *, finish: bool = False) -> Attempted:
+    def plan(self, *, finish: bool = False, calm: bool = True) -> Attempted:
         """Read everything that changed and plan; never raises what a user's edit can cause.
 
         Args:
             finish: a run has ended: the index and the lock file are written from the new plan.
+            calm: no run goes on, so that what the lock file names may be fetched.
         """
         gc.unfreeze()  # what the last plan froze is garbage now
         files = RecordedFiles(DiskFiles())
         try:
             self.settings = self.settings_now()
-            workspace = Workspace(self.source, self.settings, self.store, self.clock, self.cwd, files=files)
-            replan = self._planned(workspace)
+            workspace = Workspace(
+                self.source, self.settings, self.store, self.clock, self.cwd, files=files, awaited=self._awaited
+            )
+            replan, notices = self._planned(workspace, calm=calm)
         except KlingRenderError as problem:
             return Attempted(_united(self._scope, files.scope()), problem=problem)
         jobs = replan.planned.project.jobs
         inputs = {ref.path for job in jobs for ref in (job.request.image, job.request.video) if ref.path is not None}
         self._scope = _united(files.scope(), Scope(frozenset(inputs | set(self.besides)), frozenset()))
-        notices: list[str] = []
         if finish or not (replan.wish.pays or replan.wish.free):
-            notices = self.session(replan, frozenset(), _Nobody()).write_index(replan.planned.everything)
+            notices += self.session(replan, frozenset(), _Nobody()).write_index(replan.planned.everything)
         self.session_digests().save()
         self.store.cache.save()
         return Attempted(self._scope, replan, notices=tuple(notices))
@@ -109,24 +121,35 @@ class Planner:
         """The settings as they are now."""
         self.settings = self.settings_now()
 
-    def _planned(self, workspace: Workspace) -> Replan:
+    def _planned(self, workspace: Workspace, *, calm: bool) -> tuple[Replan, list[str]]:
         project = workspace.compile()
         if self._digests is None or self._folder != project.folder:
             self._digests, self._folder = workspace.digests(project.folder), project.folder
         inspection = workspace.inspect(project, self._digests)
         now = self.clock.monotonic()
         lookup = self._priced_at is None or now - self._priced_at >= PRICES_S
-        planned = workspace.plan(project, inspection, self._digests, self.select, lookup=lookup)
-        if lookup and planned.everything.totals.render:
+        plan = partial(workspace.plan, project, inspection, self._digests, self.select)
+        planned = plan(lookup=lookup, trusting=True)
+        if lookup and wants_to_pay(planned.everything):
             self._priced_at = now
-        return Replan(workspace, planned, self._wish(planned), self._today(planned), tuple(workspace.warnings))
+        notices: list[str] = []
+        promised = {job.key for job in planned.plan.jobs if job.is_promised}
+        if calm and promised - self._tried:
+            planned = filled_from_lock(workspace, planned, self._digests, partial(plan, lookup=False), notices.append)
+            self._tried |= promised
+        elif promised and promised <= self._tried:
+            planned = plan(lookup=False)
+        if wants_to_pay(planned.plan) and (told := before_paying(workspace, project)) and told != self._told:
+            self._told = told
+            notices.append(told)
+        return Replan(workspace, planned, self._wish(planned), self._today(planned), tuple(workspace.warnings)), notices
 
     def _wish(self, planned: Planned) -> Wish:
         jobs = planned.plan.jobs
         costs = planned.project.provider != PREVIZ
         pays = {p.key: p.up_to_usd for p in jobs if p.action is Action.RENDER and costs and p.up_to_usd != 0}
         made = {p.key for p in jobs if p.action is Action.RENDER}
-        free = {p.key for p in jobs if p.action in _FREE} | made | self._under_way(planned)
+        free = {p.key for p in jobs if p.action in _FREE and not p.is_promised} | made | self._under_way(planned)
         return Wish(pays=pays, free=frozenset(free - pays.keys()), purse=self._purse(planned))
 
     def _under_way(self, planned: Planned) -> set[str]:

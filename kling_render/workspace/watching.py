@@ -76,8 +76,8 @@ class View(Protocol):
 class Plans(Protocol):
     """Plans one project over and over: `workspace.replanning.Planner`."""
 
-    def plan(self, *, finish: bool = False) -> Attempted:
-        """Read what changed and plan; `finish`: a run has ended."""
+    def plan(self, *, finish: bool = False, calm: bool = True) -> Attempted:
+        """Read what changed and plan; `finish`: a run has ended; `calm`: none goes on."""
         ...
 
     def session(self, replan: Replan, goal: frozenset[str], watcher: Watcher) -> Session:
@@ -145,6 +145,8 @@ class Watching:
     _shown: Held | None = None
     _plan: int | None = None
     _scope: Scope | None = None
+    #: The plan that is being made may fetch what the lock file names: no run starts meanwhile.
+    _fetching: bool = False
     _quitting: bool = False
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -220,7 +222,7 @@ class Watching:
             self._planning = asyncio.create_task(self._plan_again())
         goal = self.wanting.goal
         if self._running is None:
-            if goal and self.last is not None:
+            if goal and self.last is not None and not (self._planning and self._fetching):
                 self._start(goal)
         elif not self._running.leaving and self._running.run is not None:
             waiting = self._running.run.waiting()
@@ -232,7 +234,8 @@ class Watching:
 
     async def _plan_again(self) -> Attempted:
         finish, self._finished = self._finished, False
-        return await self.in_thread(partial(self.planner.plan, finish=finish))
+        self._fetching = self._running is None
+        return await self.in_thread(partial(self.planner.plan, finish=finish, calm=self._fetching))
 
     def _settled(self, batch: Batch) -> None:
         self._saved = tuple(sorted({*self._saved, *batch.paths}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -203,3 +204,15 @@ def test_a_selection_that_matches_nothing_is_told(studio: Studio) -> None:
         (studio.project / "shotlist.yaml").write_text(yaml.safe_dump(listed))
         wait_until(lambda: len(studio.videos("renders.previz")) >= 2, 30)
         session.end()
+
+
+def test_what_the_lock_file_names_is_fetched_for_nothing(studio: Studio) -> None:
+    """Another clone with an empty store watches: nothing is paid again."""
+    edit(studio, "on a roof")
+    assert studio.render().code == 0
+    assert studio.accepted() == 2
+    shutil.rmtree(studio.project / "renders")
+    with watching(studio, *PAY, KLING_RENDER_STORE=str(studio.folder / "empty")) as session:
+        wait_until(lambda: len(studio.videos()) == 4, 30)
+        session.end()
+    assert studio.accepted() == 2

@@ -87,8 +87,9 @@ class Desk:
     indexed: int = 0
     clock: LoopClock = field(default_factory=LoopClock)
 
-    def plan(self, *, finish: bool = False) -> Attempted:
+    def plan(self, *, finish: bool = False, calm: bool = True) -> Attempted:
         """As `Planner.plan`."""
+        del calm
         self.plans += 1
         scope = Scope(frozenset({LIST}), frozenset())
         if self.broken is not None:
