@@ -29,6 +29,9 @@ POLLING_S = 2.0
 _IDENTITY_S = 2.0
 LOOK_S = 60.0
 """How often it is looked beside announcements, for those that get lost."""
+_AGAIN_S = 0.2
+"""Where folders moved, more may have moved while it was looked."""
+_SLEEP_S = 5.0
 _MOST_NEW_FOLDERS = 4096
 
 
@@ -77,6 +80,10 @@ class Lookout:
         self._arrived: deque[Path] = deque()
         #: What settled since it was last looked where files stand.
         self._settled: deque[str] = deque()
+        #: Folders that went since announcements were last asked for: what has their name now is another one.
+        self._gone: deque[str] = deque()
+        self._moved = threading.Event()
+        self._ahead = time.time() - time.monotonic()
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._looked_at = time.monotonic()
         self._closed = False
@@ -161,9 +168,12 @@ class Lookout:
         """Ask for announcements where they are needed now."""
         if not self.native or self._closed:
             return
+        # Before it is looked where everything stands: what comes up after that must differ from what is noted here.
+        identities = {name: identity(name) for name in self._named_folders()}
         self._tracer.forget_entries(self._settled.popleft() for _ in range(len(self._settled)))
         targets = find_targets(self._scope.files, self._scope.folders | self._adopted, self._tracer)
         self._sightings.targets = targets
+        self._identities = {name: identity(name) for name in targets.folders} | identities
         placed = place(targets.folders, self._holds_outputs)
         if placed is None:
             self._fall_back("the folders are too many and too far apart")
@@ -171,17 +181,15 @@ class Lookout:
         try:
             if self._observer is None:
                 self._observer = self._observe(self._seen, self._lost)
-            refused = self._observer.arm(placed)
+            refused = self._observer.arm(placed, [self._gone.popleft() for _ in range(len(self._gone))])
         except LimitReached as limit:
             self._fall_back(str(limit))
             return
-        self._identities = {name: identity(name) for name in self._places()}
         self._warn(refused)
 
-    def _places(self) -> set[str]:
+    def _named_folders(self) -> set[str]:
         """Folders whose replacement by another one would not be announced everywhere."""
-        named = {str(path.parent) for path in self._scope.files} | {str(path) for path in self._scope.folders}
-        return named | self._sightings.targets.folders
+        return {str(path.parent) for path in self._scope.files} | {str(path) for path in self._scope.folders}
 
     def _holds_outputs(self, folder: str) -> bool:
         return any(self._ignored(Path(folder, name)) for name in names_in(folder))
@@ -220,12 +228,17 @@ class Lookout:
         """An announcement, in the observer's thread; most mean nothing."""
         sights, moved = self._sightings.of(path, what)
         self._tell(sights)
-        if moved and self._patrol is not None:
-            self._patrol.call()
+        if moved:
+            if what is What.GONE:
+                self._gone.append(path)
+            self._look_around()
 
     def _lost(self) -> None:
         """Announcements were dropped, in a thread of the observer's."""
-        self._looked_at = float("-inf")
+        self._look_around()
+
+    def _look_around(self) -> None:
+        self._moved.set()
         if self._patrol is not None:
             self._patrol.call()
 
@@ -242,27 +255,40 @@ class Lookout:
 
     # -- the patrol ----------------------------------------------------------------------------------------
 
-    def _go_round(self, called: bool) -> float:
+    def _go_round(self) -> float:
         """Look whether folders were replaced, and from time to time at everything; seconds until the next round."""
+        moved = self._slept()
+        if self._moved.is_set():
+            self._moved.clear()
+            moved = True
         if self.native:
-            self._check_places(called)
-        late = time.monotonic() - self._looked_at >= self._look_pace()
-        if called or late or not self.native:
+            moved = self._check_places(moved)
+        if moved or not self.native or time.monotonic() - self._looked_at >= self._look_pace():
             self._look()
         self._adopt()
         if self._polling_s is not None:
             return self._polling_s
+        if moved:
+            return _AGAIN_S
         return min(max(self._identity_s, len(self._identities) / 200), self._look_pace())
+
+    def _slept(self) -> bool:
+        """Whether the machine slept: its wall clock went on, the other did not."""
+        before, self._ahead = self._ahead, time.time() - time.monotonic()
+        return abs(self._ahead - before) > _SLEEP_S
 
     def _look_pace(self) -> float:
         return max(self._look_s, len(self._scope.files) / 500)
 
-    def _check_places(self, called: bool) -> None:
-        if called or any(identity(name) != known for name, known in self._identities.items()):
-            with self._arming:
+    def _check_places(self, moved: bool) -> bool:
+        """Ask for announcements anew when a folder was replaced by another one, or may have been."""
+        moved = moved or any(identity(name) != known for name, known in self._identities.items())
+        with self._arming:
+            if moved or (self._observer is not None and not self._observer.alive()):
                 self._tracer.forget()
                 self._arm()
-            self._looked_at = float("-inf")
+                return True
+        return False
 
     def _look(self) -> None:
         self._tell(self._snapshot.compare(self._sightings.counts, self._now))

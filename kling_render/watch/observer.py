@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from kling_render.watch.settle import What
@@ -39,8 +39,12 @@ class LimitReached(Exception):
 class Observing(Protocol):
     """Whoever announces changes."""
 
-    def arm(self, wanted: Mapping[str, bool]) -> list[str]:
+    def arm(self, wanted: Mapping[str, bool], gone: Collection[str]) -> list[str]:
         """See `NativeObserver.arm`."""
+        ...
+
+    def alive(self) -> bool:
+        """See `NativeObserver.alive`."""
         ...
 
     def close(self) -> None:
@@ -74,19 +78,31 @@ class NativeObserver:
             self._log.close()
             raise LimitReached(fault.strerror or str(fault)) from fault
 
-    def arm(self, wanted: Mapping[str, bool]) -> list[str]:
+    def arm(self, wanted: Mapping[str, bool], gone: Collection[str]) -> list[str]:
         """Watch exactly these: folder → whether all that lies below too. Returns those that cannot be watched.
 
-        A folder that was replaced by another one since is watched anew. Only one thread at a time may call this.
+        A folder that was replaced by another one since is watched anew; `gone` are folders that were seen to go, for
+        the next one may get the same number. Only one thread at a time may call this.
 
         Raises:
             LimitReached: the system has no watches left; some folders are not watched.
         """
+        deaf = self._deaf()
         for folder, (watch, deep, known) in list(self._armed.items()):
-            if wanted.get(folder) != deep or identity(folder) != known:
+            stale = watch in deaf or any(folder == name or folder.startswith(name + os.sep) for name in gone)
+            if stale or wanted.get(folder) != deep or identity(folder) != known:
                 del self._armed[folder]
                 self._observer.unschedule(watch)
-        return [folder for folder, deep in wanted.items() if folder not in self._armed and not self._add(folder, deep)]
+        # Trees first: what they cannot get is not told, but the next one fails then.
+        missing = sorted(wanted.keys() - self._armed.keys(), key=lambda folder: (not wanted[folder], folder))
+        return [folder for folder in missing if not self._add(folder, wanted[folder])]
+
+    def alive(self) -> bool:
+        """Whether all that was armed is still heard: a folder that is deleted is not, nor is its successor."""
+        return not self._deaf()
+
+    def _deaf(self) -> set[ObservedWatch]:
+        return {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
 
     def _add(self, folder: str, deep: bool) -> bool:
         known = identity(folder)
@@ -98,6 +114,8 @@ class NativeObserver:
             if fault.errno in _LIMITS:
                 raise LimitReached(fault.strerror or str(fault)) from fault
             return False
+        except RuntimeError as fault:  # no more threads
+            raise LimitReached(str(fault)) from fault
         self._armed[folder] = (watch, deep, known)
         return True
 
@@ -131,8 +149,10 @@ def _handler(seen: Seen) -> FileSystemEventHandler:
 
     class Handler(FileSystemEventHandler):
         def dispatch(self, event: FileSystemEvent) -> None:
+            what = _WHAT.get(event.event_type)
+            if what is not None:
+                seen(os.fsdecode(event.src_path), what)
             if event.event_type != "moved":
-                seen(os.fsdecode(event.src_path), _WHAT[event.event_type])
                 return
             if event.src_path:
                 seen(os.fsdecode(event.src_path), What.GONE)

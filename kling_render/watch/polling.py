@@ -52,8 +52,9 @@ class Snapshot:
                     self._files[name] = after
                 folder, _, entry = name.rpartition(os.sep)
                 names = self._folders.get(folder)
-                if names is not None and (entry in names) == (after == MISSING):
-                    self._folders[folder] = names - {entry} if after == MISSING else names | {entry}
+                if names is not None:
+                    there = after != MISSING or os.path.lexists(name)  # a link may lead nowhere
+                    self._folders[folder] = names | {entry} if there else names - {entry}
 
     def compare(self, counts: Callable[[Path], bool], at: Callable[[], float]) -> list[Sight]:
         """What is different now; it counts as seen from then on. `counts` says which new or gone entries matter."""
@@ -96,8 +97,8 @@ def _sight(path: Path, after: Stamp, at: float, *, entry: bool = False) -> Sight
 class Patrol:
     """A thread that goes round every now and then, or at once when called."""
 
-    def __init__(self, go_round: Callable[[bool], float]) -> None:
-        """`go_round` is told whether it was called, and says in how many seconds to come again."""
+    def __init__(self, go_round: Callable[[], float]) -> None:
+        """`go_round` says in how many seconds to come again."""
         self._go_round = go_round
         self._called = threading.Event()
         self._ended = threading.Event()
@@ -118,11 +119,11 @@ class Patrol:
     def _run(self) -> None:
         pause = 0.0
         while not self._ended.is_set():
-            called = self._called.wait(pause)
+            self._called.wait(pause)
             self._called.clear()
             if self._ended.is_set():
                 return
             started = time.monotonic()
-            pause = self._go_round(called)
+            pause = self._go_round()
             # Folders that move all the time must not keep a core busy.
             self._ended.wait(min(4 * (time.monotonic() - started), 2.0))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kling_render.disk.project_files import searched
 from kling_render.ports import FileKind, ProjectFiles
-from kling_render.watch.stamps import MISSING, Stamp, listed_at, stamp
+from kling_render.watch.stamps import MISSING, Stamp, is_folder, listed_at, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,11 @@ class RecordedFiles:
         for each in looked.folders:
             if each not in self._listed:
                 self._listed[each] = listed_at(each)
-        for match in looked.candidates:  # links that lead nowhere, names that are not there
-            if match not in self._stamps and stamp(match) == MISSING:
-                self._stamps[match] = MISSING
+        for match in looked.candidates:
+            if match not in self._stamps:
+                seen = stamp(match)
+                if seen == MISSING or (is_folder(seen) and os.path.islink(match)):  # a file may come to be there
+                    self._stamps[match] = seen
         return self._files.glob(folder, pattern)
 
     def _note(self, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kling_render.watch.noise import is_noise
 from kling_render.watch.settle import Sight, What
-from kling_render.watch.stamps import Stamp, is_folder
+from kling_render.watch.stamps import MISSING, Stamp, is_folder
 from kling_render.watch.targets import CAME_OR_WENT, NO_TARGETS, Targets
 
 
@@ -33,7 +33,9 @@ class Sightings:
         sights = [sight for named in meaning.changed if (sight := self._named(named, what)) is not None]
         entry = meaning.entry
         if entry is not None and (what in CAME_OR_WENT or entry in self.new) and not self.ignored(entry):
-            sights.append(Sight(entry, what, self.look(entry), self.now(), entry=True))
+            after = self.look(entry)
+            back = what is What.GONE and after != MISSING  # two threads told about it, in their own order
+            sights.append(Sight(entry, What.CHANGED if back else what, after, self.now(), entry=True))
             self.note(sights)
         return sights, meaning.moved
 

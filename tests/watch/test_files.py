@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -172,6 +173,27 @@ def test_a_folder_replaced_by_another_one(desk: Desk) -> None:
     desk.run(story)
 
 
+@pytest.mark.parametrize("name", ["clips", "clips/deep", "."])
+def test_a_folder_deleted_and_made_anew_at_once(announced: Desk, name: str) -> None:
+    """The new one gets the number of the old one on many file systems, and is watched all the same."""
+    folder = announced.folder / name
+
+    async def story(watch: InputWatch) -> None:
+        for _ in range(3):
+            shutil.copytree(folder, announced.folder.with_name("kept"))
+            shutil.rmtree(folder)
+            folder.mkdir()
+            shutil.copytree(announced.folder.with_name("kept"), folder, dirs_exist_ok=True)
+            shutil.rmtree(announced.folder.with_name("kept"))
+            await announced.batch(watch)
+            while not await announced.nothing(watch):
+                watch.look_at(announced.scope())
+        announced.write("clips/deep/b.mp4", b"second")
+        assert "clips/deep/b.mp4" in await announced.batch(watch)
+
+    announced.run(story)
+
+
 def test_the_whole_project_moved_away_and_back(announced: Desk) -> None:
     """Nothing above it is watched, so the patrol notices."""
     away = announced.folder.with_name("away")
@@ -217,6 +239,21 @@ def test_a_link_to_nowhere_in_a_glob_is_awaited(desk: Desk) -> None:
     async def story(watch: InputWatch) -> None:
         desk.write("later.mp4")
         assert "clips/link.mp4" in await desk.batch(watch)
+
+    desk.run(story)
+
+
+def test_a_new_link_to_nowhere_is_one_batch(desk: Desk) -> None:
+    """Its name is there though nothing can be found under it; when it goes, that is one batch too."""
+
+    async def story(watch: InputWatch) -> None:
+        link = desk.folder / "clips/link.mp4"
+        link.symlink_to("nowhere")
+        assert await desk.batch(watch) == {"clips/link.mp4"}
+        assert await desk.nothing(watch)
+        link.unlink()
+        assert await desk.batch(watch) == {"clips/link.mp4"}
+        assert await desk.nothing(watch)
 
     desk.run(story)
 

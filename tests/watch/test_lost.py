@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,11 @@ class Deaf:
     def __init__(self, seen: Seen, lost: Callable[[], None]) -> None:
         pass
 
-    def arm(self, wanted: Mapping[str, bool]) -> list[str]:
+    def arm(self, wanted: Mapping[str, bool], gone: Collection[str]) -> list[str]:
         return []
+
+    def alive(self) -> bool:
+        return True
 
     def close(self) -> None:
         pass
@@ -41,7 +44,7 @@ class Full(Deaf):
 
     room = 1
 
-    def arm(self, wanted: Mapping[str, bool]) -> list[str]:
+    def arm(self, wanted: Mapping[str, bool], gone: Collection[str]) -> list[str]:
         if len(wanted) > self.room:
             raise LimitReached("inotify watch limit reached")
         return []
