@@ -226,7 +226,7 @@ def _still(old: LockFile | None, entries: Iterable[Locked], left: Iterable[str])
 
 
 def _with_word(store: Store, namespace: str, entries: list[Locked], old: LockFile | None) -> list[Locked]:
-    """New entries say who adopted a generation of another request by hand: the account's log alone would refute them."""
+    """New entries say who adopted a generation of another request by hand: the log alone would refute them."""
     known = {entry[:3] for one in old.jobs.values() for entry in one} if old is not None else set()
     with store.ledger.reading() as ledger:
         return [
