@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFilter, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageFilter, ImageOps
 
 from kling_render.media.fixing.records import BLUR
 from kling_render.media.images import read_notes
@@ -181,5 +181,7 @@ def _saved(image: Image.Image, kind: str, most: int) -> tuple[bytes, str, str, t
 
 def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
+    # Pillow's own guess of the room a JPEG needs is too small for noise.
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, image.width * image.height * 4)
     image.save(buffer, kind, **options)
     return buffer.getvalue()

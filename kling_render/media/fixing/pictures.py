@@ -15,6 +15,8 @@ from kling_render.media.rules import ASPECT, BYTES, EDGES, LOCATION, check_image
 from kling_render.models import Model
 
 _KINDS: dict[str, ImageKind] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
+#: Pixels by which rounded edges may come out over the area that was aimed at.
+_ROUNDING = 200_000
 _PLAIN = frozenset({"RGB", "RGBA", "L", "LA", "P", "PA", "1"})
 
 
@@ -54,7 +56,7 @@ def judge_picture(found: Picture, model: Model, wish: Wish) -> tuple[list[Correc
         int(limits.image_long_edge.value),
         limits.aspect_min.value,
         limits.aspect_max.value,
-        MAX_MEGAPIXELS * 1_000_000,
+        MAX_MEGAPIXELS * 1_000_000 - _ROUNDING,
     )
     size = fit(found.width, found.height, bounds)
     kept: Kept = "png" if found.lossless else "jpeg"
