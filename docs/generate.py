@@ -16,6 +16,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
 from kling_render.lifecycle.states import OPEN, SPENT_NOTHING, TRANSITIONS, State  # noqa: E402 - after the path
+from kling_render.models import MODELS, PAGES, Kinds, Limit, MediaLimits  # noqa: E402 - after the path
 from kling_render.sandbox import config, faults  # noqa: E402 - after the path
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -97,6 +98,51 @@ def world_settings() -> Iterator[str]:
         yield f"| `{name}` | {_shown(field.default)} | {said[name]} |"
 
 
+#: Field of `MediaLimits` → what it limits, and how the figure is said.
+_LIMITS = {
+    "image_kinds": ("image, type", "{}"),
+    "image_short_edge": ("image, short edge", "at least {} px"),
+    "image_long_edge": ("image, long edge", "at most {} px"),
+    "aspect_min": ("image, width:height", "at least {}"),
+    "aspect_max": ("image, width:height", "at most {}"),
+    "image_bytes": ("image, size", "at most {} MB"),
+    "video_containers": ("clip, type", "{}"),
+    "video_codecs": ("clip, codec", "{}; another one is a warning"),
+    "video_short_edge": ("clip, short edge", "at least {} px"),
+    "video_long_edge": ("clip, long edge", "at most {} px"),
+    "clip_min_s": ("clip, length after trims", "at least {} s"),
+    "clip_max_s_image": ("clip, length with `orientation: image`", "at most {} s"),
+    "clip_max_s_video": ("clip, length with `orientation: video`", "at most {} s"),
+    "video_bytes": ("clip, size", "at most {} MB; a trimmed clip is made anew and small"),
+}
+
+
+def model_limits() -> Iterator[str]:
+    """The hard limits, once for all models that share them."""
+    groups: dict[MediaLimits, list[str]] = {}
+    for model in MODELS.values():
+        groups.setdefault(model.limits, []).append(model.id)
+    for number, (limits, names) in enumerate(groups.items()):
+        if number:
+            yield ""
+        yield f"For {', '.join(f'`{name}`' for name in names)}:"
+        yield ""
+        yield "| what | limit | stated by | where | read |"
+        yield "| --- | --- | --- | --- | --- |"
+        for name, (what, said) in _LIMITS.items():
+            limit: Limit | Kinds = getattr(limits, name)
+            page = PAGES.get(limit.page)
+            where, read = (f"[{page.title}]({page.url})", page.read) if page else ("", "")
+            yield f"| {what} | {said.format(_figure(name, limit))} | {limit.source} | {where} | {read} |"
+
+
+def _figure(name: str, limit: Limit | Kinds) -> str:
+    if isinstance(limit, Kinds):
+        return ", ".join(value.upper() for value in limit.values)
+    value = limit.value / 1_000_000 if name.endswith("_bytes") else limit.value
+    return f"{value.normalize():,f}"
+
+
 def _shown(value: object) -> str:
     if value in (None, "", ()):
         return ""
@@ -111,6 +157,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "fault-kinds": fault_kinds,
     "fault-fields": fault_fields,
     "world-settings": world_settings,
+    "model-limits": model_limits,
 }
 
 
