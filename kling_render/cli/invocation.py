@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,11 +122,12 @@ class Invocation:
             from kling_render.workspace.advising import ADVICE
 
             advice = [] if self.verbose else [d for d in found if d.code in ADVICE]
-            if len(advice) < len(found):
-                shown = [d for d in found if d not in advice]
-                click.echo(render_text(shown, self.color(sys.stderr), pictures=self.verbose), err=True)
-            if advice:
-                self.say(f"{_about(advice)}; `kling-render check` shows them")
+            shown = [d for d in found if d not in advice]
+            with suppress(OSError):  # an abandoned or full stream must not end a run
+                if shown:
+                    click.echo(render_text(shown, self.color(sys.stderr), pictures=self.verbose), err=True)
+                if advice:
+                    self.say(f"{_about(advice)}; `kling-render check` shows them")
 
     def document(self, value: dict[str, Any]) -> None:
         """One JSON document on stdout."""
