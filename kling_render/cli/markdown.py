@@ -14,7 +14,7 @@ from typing import TypeVar
 from kling_render.planning.comparison import Change, Comparison, counts_text
 from kling_render.planning.prices import total_usd
 from kling_render.planning.records import Action, PlannedJob, Reason
-from kling_render.planning.text import costly_groups, jobs_word, usd_text, visible
+from kling_render.planning.text import costly_groups, dearest, jobs_word, rest_text, usd_text, visible
 
 T = TypeVar("T")
 
@@ -67,8 +67,11 @@ def _head(of: Comparison) -> Iterator[str]:
 def _edits(of: Comparison) -> Iterator[str]:
     """Dollars per edit."""
     groups = costly_groups(of.plan.jobs, lambda planned: "; ".join(map(_why, planned.reasons)))
-    rows = sorted(groups.items(), key=lambda group: -len(group[1]))
-    yield from _table("| edit | jobs | cost |", "| --- | ---: | ---: |", rows, lambda row: (row[0], *_bill(row[1])))
+    rows = dearest(groups)
+    head, line = "| edit | jobs | cost |", "| --- | ---: | ---: |"
+    yield from _table(head, line, rows[:LISTED], lambda row: (row[0], *_bill(row[1])))
+    if rest := [members for _, members in rows[LISTED:]]:
+        yield from ("", f"… and {rest_text(rest)}.")
 
 
 def _shots(of: Comparison) -> Iterator[str]:

@@ -24,11 +24,11 @@ from kling_render.errors import UsageError
 from kling_render.lifecycle.records import Cap, usd_of
 from kling_render.planning.pilot import pilot
 from kling_render.planning.prices import total_usd
-from kling_render.planning.records import Action, ReasonCode
+from kling_render.planning.records import Action, NoteCode, ReasonCode
 from kling_render.planning.saved import SavedPlan
-from kling_render.planning.text import jobs_word, usd_text
+from kling_render.planning.text import jobs_word, usd_text, visible
 from kling_render.store.digests import StatDigests
-from kling_render.workspace.applying import Narrow, load, only, refuse_departures
+from kling_render.workspace.applying import Narrow, load, only, parsed, refuse_departures
 from kling_render.workspace.locked_results import filled_from_lock
 from kling_render.workspace.locking import before_paying, wants_to_pay
 from kling_render.workspace.running import caps
@@ -50,7 +50,7 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
         again: render requests once more that the provider refused for good.
     """
     invocation.options["jobs"] = given["jobs"]
-    saved = _saved(select, given)
+    saved = _saved(invocation, select, given)
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
@@ -106,7 +106,15 @@ def render(invocation: Invocation, select: Sequence[str], given: dict[str, Any],
     return completed(report, planned.plan).exit_code or left_to_submit(answers)
 
 
-def _saved(select: Sequence[str], given: dict[str, Any]) -> SavedPlan | None:
+def _read_plan(invocation: Invocation, name: str) -> SavedPlan:
+    if name != "-":
+        return load(Path(name))
+    if invocation.options.get("list_file") == "-":
+        raise UsageError("-f - and --plan - both read standard input", help="name a file for one of the two")
+    return parsed(sys.stdin.buffer.read(), "from standard input")
+
+
+def _saved(invocation: Invocation, select: Sequence[str], given: dict[str, Any]) -> SavedPlan | None:
     """The plan that is to be applied; its ceiling caps the run.
 
     Raises:
@@ -119,7 +127,7 @@ def _saved(select: Sequence[str], given: dict[str, Any]) -> SavedPlan | None:
             "--plan says itself which jobs are rendered; it goes with no SELECT and no --pilot",
             help="select when the plan is saved: `kling-render plan SELECT -o FILE`",
         )
-    found = load(Path(given["plan_file"]))
+    found = _read_plan(invocation, given["plan_file"])
     given["max_usd"] = tightest(given["max_usd"], found.ceiling_usd)
     return found
 
@@ -166,8 +174,13 @@ def _announce(invocation: Invocation, session: Session, told: str) -> None:
     """What is about to happen, before consent is asked; `told`: why the lock file will not know of it."""
     if told and session.planned.plan.totals.render:
         click.echo(f"warning: {told}", err=True)
-    if sys.stderr.isatty() and not invocation.quiet and not invocation.as_json and session.planned.plan.totals.render:
-        show_plan(invocation, session.planned.plan)
+    plan = session.planned.plan
+    if sys.stderr.isatty() and not invocation.quiet and not invocation.as_json and plan.totals.render:
+        show_plan(invocation, plan)
+        return
+    for note in plan.notes:  # a plan has them only where something is to be paid
+        if note.code is NoteCode.RATE_DIFFERS:
+            click.echo(f"warning: {visible(note.text)}", err=True)
 
 
 def _max_usd(settings: Settings, given: dict[str, Any]) -> Decimal | None:

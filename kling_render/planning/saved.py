@@ -24,6 +24,9 @@ from kling_render.planning.text import usd_text
 
 FORMAT = "kling-render.saved-plan/1"
 
+_NAMED = 3
+"""Jobs of a difference that are named."""
+
 
 class NotAPlan(ValueError):
     """The text is no saved plan, or not the one that was saved."""
@@ -81,6 +84,28 @@ class Departure:
     def __str__(self) -> str:
         of = f"{self.job}: " if self.job else ""
         return f"{of}{self.what}: {self.old} → {self.new}"
+
+
+def told(found: Iterable[Departure]) -> list[tuple[str, Place | None]]:
+    """The departures in words, one for each place and field: what one edit did to many jobs is said once."""
+    groups: dict[tuple[str, Place | None, str], list[Departure]] = {}
+    for one in found:
+        gone_or_new = one.old if one.what == "job" else ""
+        groups.setdefault((one.what, one.at, gone_or_new), []).append(one)
+    return [(_group_text(group), group[0].at) for group in groups.values()]
+
+
+def _group_text(group: Sequence[Departure]) -> str:
+    first = group[0]
+    if len(group) == 1:
+        return str(first)
+    jobs = ", ".join(one.job for one in group[:_NAMED])
+    jobs += f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
+    same = {(one.old, one.new) for one in group} == {(first.old, first.new)}
+    values = f": {first.old} → {first.new}" if same else f": {first.old} → {first.new}, and so on"
+    if first.what == "prompt" and not same:  # digests tell nothing more
+        values = " is another one"
+    return f"{first.what} of {len(group)} jobs{values} ({jobs})"
 
 
 def save(plan: Plan, *, selectors: Sequence[str], pilot: bool, tool_version: str, made_at: str) -> SavedPlan:

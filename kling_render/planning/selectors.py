@@ -17,6 +17,12 @@ Facets = Mapping[str, Callable[[Job], Iterable[str]]]
 
 _GLOB = re.compile(r"[*?\[]")
 
+#: Facets without a value, and what to know where no job has them.
+_MARKS = {
+    "picked": "no take of this project is picked; leave it out, or select by state: state:up-to-date",
+    "stale": "a cell is stale when it was edited after one of its takes was picked; for edited jobs: state:to-render",
+}
+
 
 def select(
     jobs: Sequence[Job],
@@ -70,9 +76,10 @@ def _one(text: str, jobs: Sequence[Job], facets: Facets, marked: Mapping[str, fr
     """One selector's facet and its jobs."""
     if text in marked:
         ids = {job.id for job in jobs if job.id in marked[text] or job.cell in marked[text]}
-        if not ids:
-            raise UsageError(f"no job is {text}", code="selector")
-        return text, ids
+        if ids:
+            return text, ids
+        if all(text != job.shot for job in jobs):
+            raise UsageError(f"no job is {text}", code="selector", help=_MARKS[text])
     name, colon, value = text.partition(":")
     if colon:
         return name, _by_facet(text, name, value, jobs, facets)
@@ -85,13 +92,15 @@ def _by_facet(text: str, name: str, value: str, jobs: Sequence[Job], facets: Fac
         raise UsageError(
             f"'{text}' names no facet{did_you_mean(name, facets)}",
             code="selector",
-            help=f"facets here: {', '.join(f'{facet}:' for facet in sorted(facets))}",
+            help=f"facets here: {', '.join([*(f'{facet}:' for facet in sorted(facets)), *_MARKS])}",
         )
     values_of = facets[name]
     known = {each for job in jobs for each in values_of(job)}
     wanted = {each for each in known if fnmatchcase(each, value)} | ({value} & known)
     if not wanted:
-        raise UsageError(f"'{text}' matches no job", code="selector", help=_nearest(value, known, f"{name}: has here"))
+        nothing = f"no job here has a {name}" if jobs else "there are no jobs"
+        help_ = _nearest(value, known, f"{name}: has here", nothing)
+        raise UsageError(f"'{text}' matches no job", code="selector", help=help_)
     return {job.id for job in jobs if not wanted.isdisjoint(values_of(job))}
 
 
@@ -109,7 +118,8 @@ def _by_id(text: str, jobs: Sequence[Job], facets: Facets) -> set[str]:
             raise UsageError(f"'{text}' matches no job id", code="selector", help=f"did you mean {name}:{path}?")
     depth = path.count("/") + 1
     known = {"/".join(job.id.split("/")[:depth]) for job in jobs}
-    raise UsageError(f"'{text}' matches no job", code="selector", help=_nearest(path, known, "ids here"))
+    help_ = _nearest(path, known, "ids here", "there are no jobs")
+    raise UsageError(f"'{text}' matches no job", code="selector", help=help_)
 
 
 def _by_glob(pattern: str, jobs: Sequence[Job]) -> set[str]:
@@ -129,12 +139,12 @@ def _by_glob(pattern: str, jobs: Sequence[Job]) -> set[str]:
     return {job.id for job in jobs if begins(job)} or {job.id for job in jobs if whole.match(job.id)}
 
 
-def _nearest(word: str, known: Collection[str], title: str) -> str:
-    """The names that come near, else a few of those that exist."""
+def _nearest(word: str, known: Collection[str], title: str, nothing: str) -> str:
+    """The names that come near, else a few of those that exist; `nothing` where there is none."""
     from difflib import get_close_matches
 
     hits = get_close_matches(word, sorted(known), n=3, cutoff=0.6)
     if hits:
         return f"did you mean {' or '.join(hits)}?"
     few = sorted(known)[:8]
-    return f"{title}: {', '.join(few)}{', …' if len(known) > len(few) else ''}" if few else "there are no jobs"
+    return f"{title}: {', '.join(few)}{', …' if len(known) > len(few) else ''}" if few else nothing

@@ -32,8 +32,15 @@ def write(path: Path, data: bytes) -> None:
         UsageError: something else stands there, or the disk refuses.
     """
     files = DiskFiles()
+    kind = files.kind(path)
+    if kind == "folder":
+        raise _unsaved(path, "it is a folder", "name a file: `-o friday.plan.json`")
+    if kind == "other":
+        raise _unsaved(path, "it is no regular file", "name a file, or `-o -` for standard output")
+    if kind == "missing" and files.kind(path.parent) != "folder":
+        raise _unsaved(path, f"there is no folder {path.parent}", "make that folder first, or name a file elsewhere")
     try:
-        if files.kind(path) != "missing" and _MARK not in files.read_text_bytes(path, 256):
+        if kind == "file" and _MARK not in files.read_text_bytes(path, 256):
             raise UsageError(
                 f"{path.name} is there already and is no saved plan, so it is left as it is",
                 help="name another file with -o",
@@ -42,9 +49,12 @@ def write(path: Path, data: bytes) -> None:
         with REAL.folder(path.parent) as folder:
             publish_bytes(folder, path.name, data)
     except OSError as fault:
-        reason = fault.strerror or str(fault)
-        message = f"cannot save the plan as {path.name}: {reason}"
-        raise UsageError(message, help="name a file in a folder that you may write to", code="saved-plan") from fault
+        reason = (fault.strerror or str(fault)).lower()
+        raise _unsaved(path, reason, "name a file in a folder that you may write to") from fault
+
+
+def _unsaved(path: Path, reason: str, remedy: str) -> UsageError:
+    return UsageError(f"cannot save the plan as {path.name or path}: {reason}", help=remedy, code="saved-plan")
 
 
 def load(path: Path) -> SavedPlan:
@@ -53,16 +63,31 @@ def load(path: Path) -> SavedPlan:
     Raises:
         UsageError: it cannot be read, is none, or was changed since.
     """
+    files = DiskFiles()
+    kind = files.kind(path)
+    reason = {"missing": "no such file", "folder": "it is a folder", "other": "it is no regular file"}.get(kind)
+    if reason:
+        raise _unusable(path.name or str(path), reason, "name the file that `kling-render plan -o FILE` wrote")
     try:
-        text = DiskFiles().read_text_bytes(path, MAX_BYTES)
+        return parsed(files.read_text_bytes(path, MAX_BYTES), path.name)
+    except OSError as fault:
+        raise _unusable(path.name, (fault.strerror or str(fault)).lower(), "check its permissions") from fault
+
+
+def parsed(text: bytes, name: str) -> SavedPlan:
+    """The same, from the bytes of a file of that name.
+
+    Raises:
+        UsageError: they are no saved plan, or one that was changed since.
+    """
+    try:
         return saved.read(text)
-    except (OSError, NotAPlan) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
-        raise UsageError(
-            f"cannot use the plan {path.name}: {reason}",
-            help="save a new one with `kling-render plan -o FILE`; nothing was sent",
-            code="saved-plan",
-        ) from fault
+    except NotAPlan as fault:
+        raise _unusable(name, str(fault), "save a new one with `kling-render plan -o FILE`") from fault
+
+
+def _unusable(name: str, reason: str, remedy: str) -> UsageError:
+    return UsageError(f"cannot use the plan {name}: {reason}", help=f"{remedy}; nothing was sent", code="saved-plan")
 
 
 def only(plan: SavedPlan) -> Narrow:
@@ -87,7 +112,9 @@ def refuse_departures(workspace: Workspace, now: Planned, plan: SavedPlan, *, tr
     tolerance = workspace.settings.price_tolerance
     found = saved.departures(plan, now.everything, chosen, tolerance=tolerance, tried=tried)
     if found:
+        said = saved.told(found)
         count = f"{len(found)} difference{'s' if len(found) != 1 else ''}"
+        count += f" in {len({departure.job for departure in found})} jobs" if len(said) < len(found) else ""
         raise InputProblems(
             [
                 Diagnostic(
@@ -95,7 +122,7 @@ def refuse_departures(workspace: Workspace, now: Planned, plan: SavedPlan, *, tr
                     f"the saved plan no longer fits: {count}; nothing was sent",
                     help="look at them, and save a new plan with `kling-render plan -o FILE` if they are wanted",
                 ),
-                *(Diagnostic("saved-plan", str(departure), departure.at) for departure in found),
+                *(Diagnostic("saved-plan", text, place) for text, place in said),
             ]
         )
 

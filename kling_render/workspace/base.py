@@ -141,7 +141,7 @@ def _prices(project: Project, settings: Settings, store: Store, clock: Clock) ->
 
 def _chosen(project: Project, base: Base, selectors: Sequence[str]) -> frozenset[str]:
     """The ids that the selectors mean in the work tree, and in what was removed."""
-    if state := next((text for text in selectors if text.startswith("state:")), None):
+    if state := next((text for text in selectors if text.startswith("state:") or text in ("picked", "stale")), None):
         raise UsageError(f"--base knows no states, so {state} means nothing", code="selector", help="leave it out")
     every: dict[str, Job] = {name: job.job for name, job in base.jobs.items()} | {job.id: job for job in project.jobs}
     return select(list(every.values()), selectors)

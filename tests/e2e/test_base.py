@@ -176,6 +176,25 @@ def test_templates_globs_and_symlinks_are_read_from_the_revision(committed: Stud
     assert found["jobs"][0]["reasons"][0]["at"] == "scene.j2:1"
 
 
+def test_a_value_that_was_edited_is_named_with_its_line(committed: Studio) -> None:
+    """Both revisions are at hand, so nothing is guessed; the comment says it too."""
+    listed = (
+        "version: 1\nproject: tiny\ncharacters:\n  fox:\n    image: fox.png\n    name: a fox\n"
+        "  cat: {image: cat.png}\nmotions: {wave: wave.mp4}\n"
+        'shots:\n  - {id: sc010, prompt: "Scene: {{ character.name }} waves"}\n'
+    )
+    (committed.project / "shotlist.yaml").write_text(listed)
+    commit(committed.folder)
+    (committed.project / "shotlist.yaml").write_text(listed.replace("name: a fox", "name: fox"))
+    found = document(committed)
+    (job,) = [one for one in found["jobs"] if one["action"] == "render"]
+    assert job["reasons"] == [
+        {"code": "prompt-changed", "text": "the prompt changed: characters.fox.name", "at": "shotlist.yaml:6"}
+    ]
+    comment = against(committed, "--format", "markdown").out
+    assert "| `project/shotlist.yaml:6` `the prompt changed: characters.fox.name` | 1 | about $0.336 |" in comment
+
+
 def test_an_unusable_base_is_wrong_usage(committed: Studio, tmp_path: Path) -> None:
     """A bad name, a broken list, no repository, no git, options that do not fit: exit 2, and what helps."""
     for bad in ("nope", "--output=x", "main:shotlist.yaml", ""):

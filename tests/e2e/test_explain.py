@@ -91,3 +91,32 @@ def test_what_is_restored_resumed_or_blocked_is_explained_too(studio: Studio) ->
     doubtful = studio.run("explain", CAT).out
     assert "it was submitted already and is not sent again" in doubtful
     assert "'in-doubt'" in doubtful
+
+
+def test_edited_values_are_named_where_they_stand_and_what_they_cost(studio: Studio) -> None:
+    """Two characters' names, one of them imported: a row each with its money; then a template beside them."""
+    project = studio.project
+    (project / "cast.yaml").write_text("version: 1\ncharacters:\n  cat:\n    image: cat.png\n    name: a cat\n")
+    (project / "scene.j2").write_text("{{ character.name }} {{ motion.verb }},\nfilmed by hand\n")
+    declared = (
+        "version: 1\nproject: tiny\nprovider: aimlapi\nimports: [cast.yaml]\n"
+        "characters:\n  fox: {image: fox.png, name: a fox}\n"
+        "motions:\n  wave: {video: wave.mp4, verb: waves}\n"
+        "shots:\n  - {id: sc010, prompt_file: scene.j2}\n"
+    )
+    (project / "shotlist.yaml").write_text(declared)
+    assert studio.render().code == 0
+    (project / "shotlist.yaml").write_text(declared.replace("a fox", "a red fox"))
+    (project / "cast.yaml").write_text((project / "cast.yaml").read_text().replace("a cat", "a lynx"))
+    rows = [line.split("  ") for line in studio.run("plan").out.splitlines() if "→" in line]
+    assert {(row[1].strip(), row[-1]) for row in rows} == {
+        ("shotlist.yaml:6", "the prompt changed: characters.fox.name"),
+        ("cast.yaml:5", "the prompt changed: characters.cat.name"),
+    }
+    assert all("1 job" in " ".join(row) and "$0.336" in " ".join(row) for row in rows)
+    reasons = {job["character"]: job["reasons"] for job in studio.run("plan", "sc010/fox", "--json").json["jobs"]}
+    assert [reason["at"] for reason in reasons["fox"]] == ["shotlist.yaml:6"]
+    assert "prompt (cast.yaml:5, characters.cat.name)" in studio.run("explain", CAT).out
+    (project / "scene.j2").write_text("{{ character.name }} {{ motion.verb }},\nfilmed on tape\n")
+    (change,) = told(studio)["differences"]
+    assert [edit["at"] for edit in change["edits"]] == ["scene.j2:2", "shotlist.yaml:6"]

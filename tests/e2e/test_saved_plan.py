@@ -142,6 +142,44 @@ def test_saving_never_overwrites_another_file(studio: Studio) -> None:
     assert [name for name in os.listdir(studio.project) if name.startswith(".kling")] == []
 
 
+def test_what_one_edit_did_to_many_jobs_is_shown_once(studio: Studio) -> None:
+    """One place, one snippet, with a few of the jobs."""
+    matrix(studio)
+    saved(studio)
+    studio.write_list(
+        shots=[{"id": "sc010", "prompt": "in {{ place }}", "matrix": {"place": ["roof", "street", "dock"]}}]
+    )
+    whole, *errors = refusals(studio)
+    assert "6 differences in 6 jobs" in whole["message"]
+    (error,) = errors
+    assert error["message"].startswith("prompt of 6 jobs is another one (sc010/")
+    assert "and 3 more)" in error["message"]
+
+
+def test_a_plan_goes_through_a_pipe_and_wrong_paths_say_what_to_do(studio: Studio) -> None:
+    """`-o -` writes the plan alone to stdout, `--plan -` reads it; folders and missing ones are named."""
+    piped = studio.run("plan", "character:fox", "-o", "-")
+    assert piped.code == 0, piped.text
+    valid(piped.json, "saved-plan")
+    assert "to render" in piped.err
+    assert not (studio.project / "-").exists()
+    ended = studio.run("render", "--plan", "-", "--yes", stdin=piped.out.encode())
+    assert (ended.code, studio.accepted()) == (0, 1), ended.text
+    for words, said in (
+        (("plan", "-o", "-", "--json"), "both want standard output"),
+        (("plan", "-o", "."), "it is a folder"),
+        (("plan", "-o", "no/such/folder.json"), "make that folder first"),
+        (("render", "--plan", ".", "--yes"), "it is a folder"),
+        (("render", "--plan", "nope.json", "--yes"), "no such file"),
+        (("render", "--plan", "-", "--yes"), "not a saved plan"),
+        (("plan", "tag:hero"), "no job here has a tag"),
+        (("plan", "picked"), "no take of this project is picked"),
+        (("status", "stale"), "no job is stale"),
+    ):
+        refused = studio.run(*words)
+        assert (refused.code, said in refused.text) == (2, True), refused.text
+
+
 def test_an_unknown_price_makes_no_cap(studio: Studio) -> None:
     """Then a cap has to come from the command line."""
     studio.sandbox.config(price_kind="variable")

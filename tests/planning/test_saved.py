@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kling_render.lifecycle.states import State
 from kling_render.planning.records import Plan
-from kling_render.planning.saved import Departure, NotAPlan, SavedPlan, departures, document, read, save
+from kling_render.planning.saved import Departure, NotAPlan, SavedPlan, departures, document, read, save, told
 from kling_render.shotlist.records import Job
 from tests.planning.build import PRICE, World, job, place, project, request
 
@@ -180,3 +180,22 @@ def test_no_prompt_path_or_address_stands_in_a_saved_plan() -> None:
     text = written(agreed(secret, folder=Path("/home/SECRET"))).decode()
     assert "SECRET" not in text
     assert "/home" not in text
+
+
+def test_what_one_edit_did_to_many_jobs_is_said_once() -> None:
+    """By place and field, with a few of the jobs; a single difference names its job first."""
+    shot, image = place(9), place(3)
+    found = [Departure(f"j{n}", "prompt", f"sha256:{n}…", "sha256:x…", shot) for n in range(5)]
+    found += [Departure(f"j{n}", "price", "$0.336", "$0.36") for n in range(3)]
+    found += [Departure(f"j{n}", "output", f"a/{n}", f"b/{n}", shot) for n in range(2)]
+    found += [Departure("j9", "image", "sha256:1…", "sha256:2…", image)]
+    found += [Departure("k1", "job", "to render", "no longer in the shot list")]
+    found += [Departure("k2", "job", "not in the plan", "to render, about $1.00", None)]
+    assert told(found) == [
+        ("prompt of 5 jobs is another one (j0, j1, j2 and 2 more)", shot),
+        ("price of 3 jobs: $0.336 → $0.36 (j0, j1, j2)", None),
+        ("output of 2 jobs: a/0 → b/0, and so on (j0, j1)", shot),
+        ("j9: image: sha256:1… → sha256:2…", image),
+        ("k1: job: to render → no longer in the shot list", None),
+        ("k2: job: not in the plan → to render, about $1.00", None),
+    ]

@@ -106,8 +106,21 @@ def test_a_selector_that_matches_nothing_is_an_error(text: str, message: str, pr
 @pytest.mark.parametrize("word", ["picked", "stale"])
 def test_no_picked_or_stale_job_is_an_error_too(word: str) -> None:
     """The same rule holds for the two words."""
-    with pytest.raises(UsageError, match=f"no job is {word}"):
+    with pytest.raises(UsageError, match=f"no job is {word}") as caught:
         select(JOBS, [word])
+    assert "picked" in caught.value.help
+    assert select([*JOBS, job(word)], [word]) == {f"{word}/fox/wave/t01"}  # a shot may have that name
+
+
+def test_a_facet_that_no_job_has_says_so() -> None:
+    """Tags where nobody has any; only an empty list has no jobs."""
+    with pytest.raises(UsageError) as untagged:
+        select([job()], ["tag:hero"])
+    assert untagged.value.help == "no job here has a tag"
+    for text in ("tag:hero", "sc010", "*"):
+        with pytest.raises(UsageError) as empty:
+            select([], [text])
+        assert empty.value.help == "there are no jobs"
 
 
 def test_selectors_that_exclude_each_other_are_an_error() -> None:

@@ -29,7 +29,10 @@ EXIT_WORK = 10
 @click.command("plan")
 @click.argument("select", nargs=-1)
 @click.option(
-    "-o", "save_to", metavar="FILE", help="Save the plan; `render --plan FILE` does exactly that, or nothing."
+    "-o",
+    "save_to",
+    metavar="FILE",
+    help="Save the plan (-: stdout); `render --plan FILE` does exactly that, or nothing.",
 )
 @click.option("--pilot", "as_pilot", is_flag=True, help="Only the fewest cells that show every axis value.")
 @click.option("--base", "base", metavar="GITREF", help="What a change would cost, against a git revision.")
@@ -70,6 +73,11 @@ def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any
             "--format markdown belongs to --base", help="`kling-render plan --base main --format markdown`"
         )
     settings, as_pilot = invocation.settings(), given["as_pilot"]
+    piped = given["save_to"] == "-"
+    if piped and invocation.as_json:
+        raise UsageError(
+            "-o - and --json both want standard output", help="name a file with -o, or leave one of the two out"
+        )
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
@@ -87,13 +95,16 @@ def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any
     if invocation.as_json:
         invocation.document(plan_document(planned.plan))
     else:
-        show_plan(invocation, planned.plan)
+        show_plan(invocation, planned.plan, err=piped)
     if given["save_to"] is not None:
         made_at = datetime.fromtimestamp(workspace.clock.now(), UTC).isoformat(timespec="seconds")
         agreed = save(planned.plan, selectors=select, pilot=as_pilot, tool_version=__version__, made_at=made_at)
-        write(invocation.cwd / given["save_to"], "".join(json_lines(document(agreed))).encode())
+        if piped:
+            invocation.document(document(agreed))
+        else:
+            write(invocation.cwd / given["save_to"], "".join(json_lines(document(agreed))).encode())
         cost = f"{jobs_word(len(agreed.jobs))}, at most {usd_text(agreed.ceiling_usd)}"
-        invocation.say(f"saved: {given['save_to']} ({cost})")
+        invocation.say(f"saved: {'to standard output' if piped else given['save_to']} ({cost})")
     return planned.plan.totals.render
 
 
@@ -126,13 +137,14 @@ def _against_base(invocation: Invocation, select: Sequence[str], given: Mapping[
     return comparison.plan.totals.render
 
 
-def show_plan(invocation: Invocation, plan: Plan) -> None:
-    """The plan as tables on a terminal, as plain lines in a pipe."""
-    if sys.stdout.isatty():
+def show_plan(invocation: Invocation, plan: Plan, *, err: bool = False) -> None:
+    """The plan as tables on a terminal, as plain lines in a pipe; on stderr if that is asked for."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
         from rich.console import Console
 
         from kling_render.cli.plan_table import print_plan
 
-        print_plan(Console(no_color=not invocation.color(sys.stdout)), plan, invocation.verbose)
+        print_plan(Console(stderr=err, no_color=not invocation.color(stream)), plan, invocation.verbose)
     else:
-        click.echo(plan_text(plan, verbose=invocation.verbose), nl=False)
+        click.echo(plan_text(plan, verbose=invocation.verbose), nl=False, err=err)
