@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from kling_render.cli.annotations import annotation
 from kling_render.cli.diagnostics import as_json, render_text
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.errors import Diagnostic, InputProblems, in_file_order
@@ -33,7 +36,7 @@ def command(invocation: Invocation, style: str) -> int:
         invocation.document({"format": FORMAT, "jobs": jobs, "errors": errors, "warnings": warnings})
     elif style == "github":
         for diagnostic in found:
-            click.echo(_annotation(diagnostic))
+            click.echo(annotation(diagnostic, invocation.cwd, _repository()))
     elif found:
         click.echo(render_text(found, invocation.color(sys.stdout), pictures=invocation.verbose))
     failed = any(diagnostic.severity == "error" for diagnostic in found)
@@ -56,10 +59,7 @@ def _findings(invocation: Invocation) -> tuple[int | None, Sequence[Diagnostic]]
         return len(project.jobs), in_file_order([*workspace.warnings, *inspection.diagnostics])
 
 
-def _annotation(diagnostic: Diagnostic) -> str:
-    """A workflow command of GitHub Actions."""
-    place = diagnostic.place
-    where = f"file={place.file},line={place.line},col={place.column}," if place else ""
-    text = diagnostic.message + (f" — {diagnostic.help}" if diagnostic.help else "")
-    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return f"::{diagnostic.severity} {where}title={diagnostic.code}::{text}"
+def _repository() -> Path | None:
+    """The folder that annotations are relative to, where a workflow runs."""
+    root = os.environ.get("GITHUB_WORKSPACE")
+    return Path(root) if root else None
