@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from kling_render.lifecycle.states import State
-from kling_render.planning.records import Action, PlannedJob, ReasonCode
+from kling_render.planning.records import Action, Pick, Plan, PlannedJob, ReasonCode
+from kling_render.shotlist.records import Job
 
 #: States in the order they are shown, with their words.
 STATES = {
@@ -49,3 +52,23 @@ def job_state(planned: PlannedJob) -> str:
     if codes & {ReasonCode.FAILED_BEFORE, ReasonCode.HELD_BACK} and attempt is not None and attempt.state in _FAILED:
         return "failed"
     return {Action.RENDER: "to-render", Action.ADOPT: "shared"}.get(action, action.value)
+
+
+def selected(
+    jobs: Sequence[Job], plan: Plan, selectors: Sequence[str], picked: Mapping[str, Pick] | None = None
+) -> frozenset[str]:
+    """The ids of the jobs that selectors mean, by what a plan of all of them knows.
+
+    Raises:
+        UsageError: a selector matches nothing.
+    """
+    from kling_render.planning.selectors import select  # most runs are of all jobs
+
+    states = {planned.job.id: job_state(planned) for planned in plan.jobs}
+    return select(
+        jobs,
+        selectors,
+        state_of=lambda job: states[job.id],
+        picked={f"{cell}/t{pick.take:02d}" for cell, pick in (picked or {}).items()},
+        stale={planned.job.cell for planned in plan.jobs if planned.action is Action.PINNED},
+    )

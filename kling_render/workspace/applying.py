@@ -13,8 +13,7 @@ from kling_render.planning import saved
 from kling_render.planning.pilot import pilot
 from kling_render.planning.records import PlannedJob
 from kling_render.planning.saved import NotAPlan, SavedPlan
-from kling_render.planning.selectors import select
-from kling_render.planning.states import job_state
+from kling_render.planning.states import selected
 from kling_render.shotlist.records import Job
 from kling_render.workspace.workspace import Planned, Workspace
 
@@ -129,10 +128,9 @@ def refuse_departures(workspace: Workspace, now: Planned, plan: SavedPlan, *, tr
 
 def _chosen(now: Planned, plan: SavedPlan) -> list[PlannedJob]:
     """What the saved plan's own selection chooses today."""
-    states = {planned.job.id: job_state(planned) for planned in now.everything.jobs}
     jobs = now.project.jobs
     try:
-        ids = select(jobs, plan.selectors, state_of=lambda job: states[job.id])
+        ids = selected(jobs, now.everything, plan.selectors)
     except UsageError:  # `state:…` of jobs that are done by now
         return []
     if plan.pilot:

@@ -20,8 +20,8 @@ from kling_render.lifecycle.states import State
 from kling_render.planning.edits import with_edits, with_edits_of
 from kling_render.planning.lock import Promise, promised
 from kling_render.planning.plan import Facts, make_plan, repriced
-from kling_render.planning.records import Action, Plan, Presence, Reason
-from kling_render.planning.states import job_state
+from kling_render.planning.records import Plan, Presence, Reason
+from kling_render.planning.states import selected
 from kling_render.ports import Clock, ProjectFiles
 from kling_render.shotlist.expand import expand
 from kling_render.shotlist.nodes import without_gc
@@ -254,16 +254,7 @@ class Workspace:
             everything = outlook.told(everything, self.settings.jobs)
         if not selectors and narrow is None:
             return Planned(project, inspection, everything, everything)
-        from kling_render.planning.selectors import select
-
-        states = {planned.job.id: job_state(planned) for planned in everything.jobs}
-        chosen = select(
-            project.jobs,
-            selectors,
-            state_of=lambda job: states[job.id],
-            picked={f"{cell}/t{pick.take:02d}" for cell, pick in facts.picked.items()},
-            stale={planned.job.cell for planned in everything.jobs if planned.action is Action.PINNED},
-        )
+        chosen = selected(project.jobs, everything, selectors, facts.picked)
         if narrow is not None:
             chosen = frozenset(job.id for job in narrow([job for job in project.jobs if job.id in chosen]))
         part = make_plan(project, facts, select=lambda job: job.id in chosen, stale_outputs=everything.stale_outputs)
