@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from kling_render.errors import Problems
 from kling_render.ports import Fetched, FetchFailed, Unchanged
 from kling_render.shotlist.records import InputRef
 from kling_render.store.blobs import DiskBlobs
 from kling_render.store.cache import Cache
-
-if TYPE_CHECKING:
-    import httpx
 
 REMOTE = "remote-input/1"
 _TAG = "remote-tag/1"
@@ -31,7 +28,7 @@ def fetch_all(
     offline: bool,
     now: float,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Any | None = None,
 ) -> Mapping[InputRef, Path]:
     """The local copy of each remote input; one that cannot be had is a warning, for the model may still reach it.
 
@@ -46,7 +43,7 @@ def fetch_all(
         offline: whether nothing may be asked.
         now: seconds since the epoch.
         progress: called with a few words, how many are done and how many there are.
-        transport: what sends requests; None: the network.
+        transport: what sends requests, of the kind that the provider's client takes; None: the network.
     """
     memory = _Memory(blobs, cache, now)
     found: dict[InputRef, Path] = {}
@@ -97,7 +94,7 @@ class _Memory:
         return bool(self.tag(url)) and not 0 <= self.now - at < _FRESH_S
 
     def fetch(
-        self, tags: Mapping[str, str], done: Callable[[int], None], transport: httpx.AsyncBaseTransport | None
+        self, tags: Mapping[str, str], done: Callable[[int], None], transport: Any | None
     ) -> dict[str, Path | FetchFailed | None]:
         """Fetch URLs, each with the tag of the bytes at hand; None: they are unchanged."""
         import asyncio
