@@ -303,7 +303,8 @@ class Fixing:
         outcome.copy, outcome.how, outcome.size = target, made.how, (made.width, made.height)
         _sweep(path.parent)
         outcome.change = self._edit(outcome.item, renamed(target.name), _copy_fields(outcome.item, target))
-        if outcome.change is not None and outcome.change.write:
+        ref = outcome.item.ref
+        if ref is not None and ref.place.text and ref.shown not in ref.place.text:
             outcome.notes.append(
                 f"a pattern of the shot list names {path.name}; where it matches {target.name} too, that is a further "
                 f"character or motion: move {path.name} away, or give the copy its name"

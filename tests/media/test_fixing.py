@@ -19,12 +19,13 @@ from PIL import Image
 
 from kling_render.media.facts import ClipFacts, ImageFacts
 from kling_render.media.fixing.fixer import Fixer
-from kling_render.media.fixing.footage import Use
+from kling_render.media.fixing.footage import Use, judge_clip
 from kling_render.media.fixing.records import Wish
 from kling_render.media.fixing.sizes import Bounds, fit
 from kling_render.media.fixing.windows import Motion, best_windows
 from kling_render.media.probe import Prober
 from kling_render.media.rules import check_clip, check_image
+from kling_render.media.work import WorkError
 from kling_render.models import DEFAULT_MODEL, MODELS
 from kling_render.workspace.fixing import Fixing, Item, Kind, Outcome
 from tests.media import films, makers, odd_makers
@@ -341,6 +342,36 @@ def test_kill_9_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "a.fixed.mp4").exists()
+
+
+CHILD = """
+import json, os, sys, time
+for line in sys.stdin:
+    question = json.loads(line)
+    open(question["part"], "w").write("half")
+    print(json.dumps({"progress": 0.5}), flush=True)
+    if "hang" in question["source"]:
+        time.sleep(60)
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(("name", "said"), [("hang.mp4", "nothing happened for 0.2 s"), ("crash.mp4", "died")])
+def test_a_process_that_dies_or_hangs_leaves_no_file_behind(name: str, said: str, tmp_path: Path) -> None:
+    """A hostile clip costs itself only."""
+    program = tmp_path / "child.py"
+    program.write_text(CHILD)
+    heard: list[float] = []
+    facts = ClipFacts(
+        container="mp4", codec="h264", width=400, height=400, rotation=0, fps=24, duration_s=Decimal(4),
+        has_audio=False, frames=96, bytes=1, mime="video/mp4",
+    )  # fmt: skip
+    spec = judge_clip(facts, Use(MODEL, "image"), Wish(), None).spec
+    command = [sys.executable, str(program)]
+    with Fixer(command=command, stall_s=0.2) as unreliable, pytest.raises(WorkError, match=said):
+        unreliable.recode(tmp_path / name, facts, spec, heard.append)
+    assert heard == [0.5]
+    assert [path.name for path in tmp_path.iterdir()] == ["child.py"]
 
 
 # -- decisions -----------------------------------------------------------------------------------------------------

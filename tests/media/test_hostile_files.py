@@ -55,6 +55,13 @@ def test_an_unsupported_image_type_is_named(content: bytes, name: str, tmp_path:
         (b"ffconcat version 1.0\nfile '{secret}'\n", "a concat playlist"),
         (b"v=0\no=- 0 0 IN IP4 {server}\n", "an SDP description"),
         (b"<?xml version='1.0'?><MPD><BaseURL>http://{server}/</BaseURL></MPD>", "a DASH manifest"),
+        (
+            b"<?xml version='1.0'?><playlist><track><location>http://{server}/</location></track></playlist>",
+            "an XML text",
+        ),
+        (b"<smil><body><video src='http://{server}/a.mp4'/></body></smil>", "a text file"),
+        (b"[Reference]\nRef1=http://{server}/a.mp4\n", "a QuickTime reference"),
+        (b"RTSPtextrtsp://{server}/a\n", "an RTSP link"),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm", "a WEBM"),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska", "an MKV"),
         (b"RIFF\0\0\0\0AVI LIST", "an AVI"),
@@ -202,6 +209,40 @@ def test_a_reader_that_dies_or_hangs_costs_its_file_only(tmp_path: Path) -> None
     assert isinstance(hung, Unreadable)
     assert "longer than 0.3 s" in hung.message
     assert not bad.ok
+
+
+def test_a_playlist_behind_a_whole_mp4_header_opens_nothing(
+    tmp_path: Path, prober: Prober, server: tuple[str, list[str]]
+) -> None:
+    """The demuxer is named and every protocol forbidden, whatever the bytes after the first box say."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    os.utime(secret, (1, 1))
+    lines = f"\nffconcat version 1.0\nfile '{secret}'\nfile 'http://{server[0]}/a.mp4'\n".encode()
+    ftyp = b"\0\0\0\x18ftypisom\0\0\x02\0isommp41"
+    path = tmp_path / "clip.mp4"
+    for content in (ftyp + lines, ftyp + b"\0\0\0\x08moov" + lines, makers.clip(path, 0.3).read_bytes() + lines):
+        path.write_bytes(content)
+        assert refusal(prober, path, "clip").code == "KR0204"
+    assert server[1] == []
+    assert secret.stat().st_atime == 1
+
+
+def test_references_of_a_movie_to_other_files_are_not_followed(
+    tmp_path: Path, prober: Prober, server: tuple[str, list[str]]
+) -> None:
+    """A `dref` may name a URL; the samples it points to are not fetched."""
+    path = makers.clip(tmp_path / "clip.mov", 0.3, sound=False, container="mov")
+    data = path.read_bytes()
+    target = f"http://{server[0]}/a.mp4".encode()
+    at = data.index(b"dref")
+    entry = data[at + 12 : at + 24]
+    assert entry[4:8] in (b"url ", b"alis")
+    away = data[: at + 12] + entry[:4] + b"url " + b"\0\0\0\0" + data[at + 24 :]
+    path.write_bytes(away + b"\0\0\0\x40free" + target.ljust(56, b"\0"))
+    prober.probe(path, "clip")
+    prober.verify_result(path, 0.3)
+    assert server[1] == []
 
 
 def test_the_reader_sees_no_secret(tmp_path: Path) -> None:
