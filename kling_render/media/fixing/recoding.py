@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _QUALITIES = (17, 21, 25, 29)
 _PRESET = "fast"
 _STEADY = (24, 25, 30, 50, 60)
 _TOLERATED = Fraction(98, 100)
+#: One in so many frames may come faster than the rate that is chosen.
+_FEW = 10
 _TOLD_EVERY = 25
 #: Sound codings that MP4 holds as they are.
 _SOUNDS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
@@ -104,7 +107,7 @@ def _write(
     with Window(source, start, end) as window:
         if window.seconds <= 0:
             raise EmptyWindowError("nothing lies between the two times")
-        rate = window.rate if steady else _steady(window.rate)
+        rate = window.rate if steady else _steady(source, window.rate)
         count = max(1, int(window.seconds * rate + Fraction(1, 100)))
         sound = window.sound()
         track = None if sound is None else sound[0][:, : int(count / rate * sound[1])]
@@ -128,9 +131,15 @@ def _write(
     return rate
 
 
-def _steady(rate: Fraction) -> Fraction:
-    """The usual rate that shows every frame of a clip whose rate varies around this one."""
-    return Fraction(next((usual for usual in _STEADY if usual >= rate * _TOLERATED), _STEADY[-1]))
+def _steady(source: Path, average: Fraction) -> Fraction:
+    """The usual rate that shows every frame of a clip whose rate varies, but for a few that come too fast."""
+    with source.open("rb") as file, open_clip(file) as given:
+        stream = given.streams.video[0]
+        times = sorted(packet.pts for packet in given.demux(stream) if packet.pts is not None)
+        ticks = sorted(later - one for one, later in pairwise(times) if later > one)
+        quick = 1 / (ticks[len(ticks) // _FEW] * stream.time_base) if ticks else average
+    wanted = max(average, quick) * _TOLERATED
+    return Fraction(next((usual for usual in _STEADY if usual >= wanted), _STEADY[-1]))
 
 
 def _evenly(window: Window, painter: _Painter, rate: Fraction, count: int) -> Iterator[Plane]:
