@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from kling_render.engine.run import Run
-from kling_render.engine.work import JobState, Options, RunReport, Stop, Work
+from kling_render.engine.work import Options, RunReport, Stop, Work
 from kling_render.engine.world import Watcher
 from kling_render.errors import InputProblems, KlingRenderError
-from kling_render.lifecycle.records import Cap, usd_of
+from kling_render.lifecycle.records import Cap
 from kling_render.planning.text import jobs_word
 from kling_render.ports import Clock
 from kling_render.watch.batches import Batch
@@ -32,21 +31,17 @@ from kling_render.watch.news import (
     News,
     Rendering,
     Replanned,
-    RunOver,
     Settled,
     Trouble,
 )
 from kling_render.watch.scope import Scope
 from kling_render.watch.wanting import Held, Outcome, Wanting
 from kling_render.workspace.replanning import Attempted, Replan, fingerprint_of, hour_cap, jobs_of
+from kling_render.workspace.run_outcome import outcome_of, run_over
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import PREVIZ, Planned
 
 T = TypeVar("T")
-
-_DONE = frozenset({JobState.DONE, JobState.RESTORED, JobState.UP_TO_DATE})
-_AGAIN_S = 60.0
-"""Seconds after which what is in doubt is looked up again, where nobody knows better."""
 
 
 class Inputs(Protocol):
@@ -330,9 +325,8 @@ class Watching:
             self.view.tell(Trouble(problem.message, problem.help or ""))
             self.wanting.ended(Outcome(left=running.keys))
             return None
-        self.wanting.ended(_outcome(report, running, self.clock))
-        superseded = Stop.SUPERSEDED in report.stops
-        self.view.tell(_over(report, superseded=superseded))
+        self.wanting.ended(outcome_of(report, running.works, running.keys, self.clock))
+        self.view.tell(run_over(report))
         self._finished = self._stale = True
         return report
 
@@ -362,41 +356,3 @@ class Watching:
         text = f"{jobs_word(len(running))} left running; `kling-render pull` brings the results" if running else ""
         self.view.tell(Leaving(text))
         return report
-
-
-def _outcome(report: RunReport, running: _Running, clock: Clock) -> Outcome:
-    """What became of the keys of a run."""
-    by: dict[str, set[str]] = {"done": set(), "failed": set(), "left": set(), "open": set()}
-    stopped = bool(report.stops.keys() - {Stop.SUPERSEDED})
-    superseded = Stop.SUPERSEDED in report.stops
-    for key, work in running.works.items():
-        states = {report.jobs[t.job].state for t in work.targets if t.job in report.jobs}
-        if states and states <= _DONE:
-            by["done"].add(key)
-        elif states & {JobState.FAILED, JobState.BLOCKED}:
-            by["failed"].add(key)
-        elif superseded and not stopped:
-            by["open"].add(key)
-        else:
-            by["left"].add(key)
-    if not superseded:
-        by["left"] |= running.keys - running.works.keys()
-    look_at = None
-    if report.doubts:
-        look_at = clock.monotonic() + max(min(report.doubts.values()) - clock.now(), _AGAIN_S)
-    return Outcome(
-        done=frozenset(by["done"]), failed=frozenset(by["failed"]), left=frozenset(by["left"]), look_at=look_at
-    )
-
-
-def _over(report: RunReport, *, superseded: bool) -> RunOver:
-    states = Counter(job.state.value for job in report.jobs.values())
-    spent = sum(job.credits or 0 for job in report.jobs.values())
-    stops = tuple(message for why, message in report.stops.items() if why is not Stop.SUPERSEDED)
-    return RunOver(
-        states=sorted(states.items()),
-        spent=usd_of(spent),
-        stops=stops,
-        notices=tuple(report.notices),
-        superseded=superseded,
-    )
