@@ -106,6 +106,7 @@ def test_charges_above_the_catalogue_are_warned_of_and_held(studio: Studio) -> N
     assert "was charged $0.168 per second, the catalogue says $0.112" in warning
     ended = studio.run("render", "--yes", "--max-usd", "0.5")  # an estimate of $0.336 would fit, a hold of $0.504 not
     assert (ended.code, studio.accepted()) == (5, 6), ended.text
+    assert warning in ended.err  # in a pipe, too, where no plan is shown before
 
 
 @contextmanager

@@ -244,6 +244,23 @@ def test_stop_after_leaves_with_work_left(studio: Studio) -> None:
     assert (ended.code, studio.accepted()) == (10, 0), ended.text
 
 
+def test_stop_after_in_the_middle_lists_what_runs_and_the_next_run_brings_it_home(studio: Studio) -> None:
+    """One job is submitted and runs, the other waits: exit 10. Nothing is paid a second time."""
+    studio.sandbox.faults("poll:status,status=503")
+    ended = studio.render("--stop-after", "4s", "-j", "1", "--json")
+    assert (ended.code, studio.accepted()) == (10, 1), ended.text
+    valid(ended.json, "render")
+    (left,) = ended.json["left_running"]
+    (generation,) = studio.book()["generations"]
+    assert left["generation_id"] == generation["id"]
+    assert sorted(job["state"] for job in ended.json["jobs"]) == ["running", "waiting"]
+    assert [stop["why"] for stop in ended.json["stops"]] == ["deadline"]
+    studio.sandbox.faults()
+    again = studio.render()
+    assert (again.code, studio.accepted(), len(studio.videos())) == (0, 2, 4), again.text
+    paid_once(studio.book())
+
+
 def test_a_free_plan_is_saved_and_applied_too(studio: Studio) -> None:
     """Rehearsals have no ceiling to hold."""
     document = saved(studio, "--provider", "previz")

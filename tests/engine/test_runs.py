@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from kling_render.engine.work import JobState, Options, RunReport, Stop
 from kling_render.lifecycle.records import Cap
 from kling_render.lifecycle.states import State
 from kling_render.store.opening import Store
-from tests.engine.studio import FOLDER, Bench, work
+from tests.engine.studio import FOLDER, Bench, VirtualClock, work
 
 FOX, CAT, OWL = work("fox"), work("cat"), work("owl")
 ALL = [FOX, CAT, OWL]
@@ -340,6 +341,43 @@ def test_a_generation_known_as_another_requests_is_not_paid_again(quick_path: Pa
     assert len(here.api.submits) == 1
     assert (FOX.targets[0].output in here.files) is fetched
     assert report.jobs[FOX.targets[0].job].state is (JobState.RESTORED if fetched else JobState.NEEDS_USER)
+
+
+class _Beside(VirtualClock):
+    """One sleep, told by its length, passes while the others do: it ends when they come to its end."""
+
+    def __init__(self, aside_s: float) -> None:
+        super().__init__()
+        self._aside_s = aside_s
+        self._end = float("inf")
+        self._ended = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds == self._aside_s:
+            self._end = self.at + seconds
+            await self._ended.wait()
+        elif self.at < self._end <= self.at + seconds:
+            self.at = self._end
+            self._ended.set()
+            await asyncio.sleep(60)  # whoever waited for it ends this
+        else:
+            await super().sleep(seconds)
+
+
+def test_a_stop_by_time_in_the_middle_leaves_what_runs_and_sends_nothing_more(quick_path: Path) -> None:
+    """One job is done, one runs and is listed, one was never sent; the next run goes on without paying again."""
+    bench = Bench(quick_path / "store", clock=_Beside(100.0))
+    bench.api.takes_s = 70.0
+    report = _ended(bench.run(ALL, Options(poll_s=15.0, jobs=1, stop_after_s=100.0)))
+    states = {work.targets[0].job: report.jobs[work.targets[0].job].state for work in ALL}
+    assert list(states.values()) == [JobState.DONE, JobState.RUNNING, JobState.WAITING]
+    (left,) = report.left_running
+    assert (left.job, left.generation_id, left.state) == (CAT.targets[0].job, "gen2", State.ACCEPTED)
+    assert (report.exit_code, len(bench.api.submits), list(bench.files)) == (10, 2, [FOX.targets[0].output])
+    assert Stop.DEADLINE in report.stops
+    again = _ended(bench.run(ALL))
+    assert (again.exit_code, again.submits, len(bench.api.submits)) == (0, 1, 3)
+    bench.sound(ALL)
 
 
 def test_a_stop_by_time_leaves_what_runs(bench: Bench) -> None:
