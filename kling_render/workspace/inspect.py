@@ -9,7 +9,16 @@ from pathlib import Path
 
 from kling_render.errors import Diagnostic, Place, Problems
 from kling_render.media.facts import ClipFacts, Facts, ImageFacts, Unreadable, from_json, to_json
-from kling_render.media.rules import Violation, check_clip, check_image, check_name, check_private, clip_seconds
+from kling_render.media.rules import (
+    CODEC,
+    LOCATION,
+    Violation,
+    check_clip,
+    check_image,
+    check_name,
+    check_private,
+    clip_seconds,
+)
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.planning.manifest import InputIdentity
 from kling_render.ports import Digests
@@ -24,8 +33,8 @@ _FACTS = "media-facts/2"
 NAMES = "input-name/1"
 
 _UNREADABLE = "0" * 64
-_SILENT_PLACE = "location"
-"""What `allow` calls the warning about a place."""
+_ALLOWED = {LOCATION: "location", CODEC: "codec"}
+"""Warning → what `allow` calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +207,7 @@ def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
         if isinstance(found, Unreadable):
             problems.error(found.code, f"{ref.shown}: {found.message}", ref.place, help=found.help)
         elif ref.url is None:
-            quiet = _SILENT_PLACE in ref.allow
-            noted = check_name(ref.shown, found) + ([] if quiet else check_private(found))
-            _report(noted, ref.shown, ref.place, problems)
+            _report([*check_name(ref.shown, found), *check_private(found)], ref, problems)
 
 
 def _check_limits(requests: Iterable[Request], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
@@ -226,7 +233,7 @@ def _check_image(request: Request, facts: Mapping[InputRef, Facts], problems: Pr
     use = (request.image, model.id)
     if isinstance(image, ImageFacts) and use not in seen:
         seen.add(use)
-        _report(check_image(image, model), request.image.shown, request.image.place, problems)
+        _report(check_image(image, model), request.image, problems)
 
 
 def _check_clip(request: Request, facts: Mapping[InputRef, Facts], problems: Problems, seen: set[object]) -> None:
@@ -234,7 +241,7 @@ def _check_clip(request: Request, facts: Mapping[InputRef, Facts], problems: Pro
     if isinstance(clip, ClipFacts) and use not in seen:
         seen.add(use)
         found = check_clip(clip, _model(request), request.orientation, request.start, request.end)
-        _report(found, request.video.shown, request.video.place, problems)
+        _report(found, request.video, problems)
 
 
 def _model(request: Request) -> Model:
@@ -242,7 +249,8 @@ def _model(request: Request) -> Model:
     return MODELS.get(request.model) or replace(MODELS[DEFAULT_MODEL], id=request.model)
 
 
-def _report(found: Iterable[Violation], shown: str, place: Place, problems: Problems) -> None:
+def _report(found: Iterable[Violation], ref: InputRef, problems: Problems) -> None:
     for violation in found:
-        add = problems.error if violation.severity == "error" else problems.warning
-        add(violation.code, f"{shown}: {violation.message}", place, help=violation.help)
+        if _ALLOWED.get(violation.code, "") not in ref.allow:
+            add = problems.error if violation.severity == "error" else problems.warning
+            add(violation.code, f"{ref.shown}: {violation.message}", ref.place, help=violation.help)

@@ -14,7 +14,7 @@ from kling_render.models import DEFAULT_MODEL
 from kling_render.shotlist.records import InputRef, Request
 from kling_render.store.opening import Store
 from kling_render.workspace.inspect import Inspection, inspect
-from tests.media import makers
+from tests.media import makers, odd_makers
 
 _WATCHED: list[list[tuple[str, str]]] = []
 
@@ -109,3 +109,25 @@ def test_a_changed_input_alone_is_opened_again(tmp_path: Path) -> None:
     assert [said for said in told if said[0] == "looking at media"] == [("looking at media", 1, 1)]
     (changed,) = [facts for ref, facts in found.facts.items() if ref.shown == "3.bin"]
     assert getattr(changed, "width", None) == 333
+
+
+def test_warnings_about_a_place_or_a_codec_can_be_allowed_beside_the_file(tmp_path: Path) -> None:
+    """By file; errors cannot be allowed away."""
+    photo = odd_makers.gps(tmp_path / "a.jpg", size=(500, 200))
+    clip = odd_makers.see_through(tmp_path / "a.mov")
+    for allow, codes in (
+        ((), ["KR0214", "KR0228", "KR0229"]),
+        (("location", "codec"), ["KR0214"]),
+    ):
+        image, video = (
+            InputRef(shown=path.name, path=path, allow=allow, place=Place("shotlist.yaml", line, 1))
+            for line, path in enumerate((photo, clip), 1)
+        )
+        asked = Request(
+            model=DEFAULT_MODEL, image=image, video=video, start=None, end=None, prompt="",
+            orientation="image", keep_audio=True, params=(), take=1,
+        )  # fmt: skip
+        with Store.open(tmp_path / "store") as store:
+            found = look(store, tmp_path, [asked], [])
+        assert sorted(d.code for d in found.diagnostics) == codes
+        assert [d.code for d in found.refused(asked)] == ["KR0214"]
