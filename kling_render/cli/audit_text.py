@@ -119,6 +119,9 @@ def notes(audit: Audit) -> list[str]:
     if audit.doubts:
         held = f" ({exact(audit.doubts_held)} held)" if audit.doubts_held else ""
         said.append(f"in doubt: {_requests(audit.doubts)}{held} whose payment is not known; `kling-render pull` looks")
+    if audit.recorded:
+        what = f"{audit.recorded:,} charge{'' if audit.recorded == 1 else 's'}, {exact(audit.recorded_credits)}"
+        said.append(f"recorded: {what}, that no answer had told; status, budgets and explain count with it now")
     if audit.other_keys:
         said.append(f"not compared: {_requests(audit.other_keys)} paid with another key, of another account")
     if audit.others:
@@ -221,6 +224,7 @@ def audit_document(audit: Audit, facet: str | None) -> dict[str, Any]:
         "other_models": {"charges": audit.others, "usd": _usd(audit.others_credits)},
         "in_doubt": {"requests": audit.doubts, "held_usd": _usd(audit.doubts_held)},
         "other_keys": audit.other_keys,
+        "recorded": {"charges": audit.recorded, "usd": _usd(audit.recorded_credits)},
         "differ": bool(audit.differing),
     }
     if facet:

@@ -187,6 +187,16 @@ class SqliteTransaction(LedgerQueries):
         self._note(attempt_id, at, "acknowledge", attempt.state, detail)
         return attempt
 
+    def book(self, attempt_id: str, credits: int, at: float, **detail: Any) -> bool:  # noqa: A002 - the vendor's word
+        """Keep what the provider's own books charged for an attempt; False when its charge is known already."""
+        attempt = self._known(attempt_id)
+        if attempt.charge is not None:
+            return False
+        self._update(attempt, rows.storable(replace(attempt, charge=credits)))
+        self._connection.execute("UPDATE results SET charge = ? WHERE attempt = ?", (credits, attempt_id))
+        self._note(attempt_id, at, "booked", attempt.state, {"charge": credits, **detail})
+        return True
+
     def keep(self, namespace: str, fingerprint: str, old_fingerprint: str, at: float, **detail: Any) -> Result | None:
         """Let the result of `old_fingerprint` be that of `fingerprint` too (an edit declared cosmetic).
 

@@ -19,6 +19,8 @@ from kling_render.workspace.account import Account, Say, Window, open_account
 from kling_render.workspace.lost import is_of_our_models
 
 _DAY_S = 86_400.0
+_PRICED = frozenset({State.READY, State.FETCHED, State.DONE, State.REMOTE_FAILED, State.PAID_LOST, State.ABANDONED})
+"""No poll will tell the charge of these any more."""
 _DOUBTFUL = frozenset({State.INTENT, State.IN_DOUBT, State.NEEDS_USER, State.ABANDONED})
 
 NOT_IN_STORE = "(not in the store)"
@@ -45,6 +47,9 @@ class Audit:
     doubts_held: int = 0
     #: Generations that were paid with another key, and that this account's ledger does not list.
     other_keys: int = 0
+    #: Generations whose charge no answer had told, and which the store has from the provider's books now; and its sum.
+    recorded: int = 0
+    recorded_credits: int = 0
 
     @property
     def differing(self) -> list[Line]:
@@ -107,6 +112,7 @@ async def full_audit(store: Store, settings: Settings, clock: Clock, *, days: in
     )
     others = [charge for charge, own_one in zip(charges, is_ours, strict=True) if not own_one]
     compared = {line.attempt.id for line in lines if line.attempt is not None}
+    recorded = _record(store, lines, window.now)
     elsewhere = [a for a in own.attempts if a.account != name and a.generation_id and _in(a, window)]
     return replace(
         _audit(own, settings.namespace, days, window),
@@ -114,7 +120,25 @@ async def full_audit(store: Store, settings: Settings, clock: Clock, *, days: in
         others=len(others),
         others_credits=sum(charge.credits for charge in others),
         other_keys=sum(attempt.id not in compared for attempt in elsewhere),
+        recorded=len(recorded),
+        recorded_credits=sum(recorded),
     )
+
+
+def _record(store: Store, lines: Iterable[Line], at: float) -> list[int]:
+    """Let the store know the charges that no answer told: budgets and reports held the estimate instead."""
+    unknown = [
+        (line.attempt.id, line.bookings[0])
+        for line in lines
+        if line.attempt is not None
+        and line.attempt.charge is None
+        and line.attempt.state in _PRICED
+        and len(line.bookings) == 1  # of two charges one is to be taken back
+    ]
+    if not unknown:
+        return []
+    with store.ledger.writing() as ledger:
+        return [b.credits for id_, b in unknown if ledger.book(id_, b.credits, at, booked_at=b.at)]
 
 
 async def _log(account: Account, window: Window, say: Say) -> list[LogRow] | None:

@@ -86,3 +86,20 @@ def test_running_late_and_unread_are_told_apart(studio: Studio) -> None:
     studio.sandbox.faults("billing:status,status=503")
     unread = studio.run("audit")
     assert (unread.code, "charges cannot be read" in unread.err or "server's time" in unread.err) == (4, True)
+
+
+def test_a_charge_that_no_answer_told_is_taken_from_the_books(studio: Studio) -> None:
+    """Until then the estimate is held; afterwards status, explain and budgets know what it cost."""
+    studio.write_list(characters={"fox": {"image": "fox.png"}})
+    studio.sandbox.faults("generation:no-usage", "generation:overcharge,factor=1.5")
+    assert studio.render().code == 0
+    assert "cost $?" in studio.run("explain", "sc010/fox").out
+    first = studio.run("audit", "--json")
+    assert first.code == 0, first.text
+    valid(first.json, "audit")
+    assert first.json["recorded"] == {"charges": 1, "usd": "0.504"}
+    assert "cost $0.504" in studio.run("explain", "sc010/fox").out
+    (spent, *_) = studio.run("status", "--json").json["money"]
+    assert (spent["charged_usd"], spent["held_usd"]) == ("0.504", "0")
+    again = studio.run("audit")
+    assert (again.code, "recorded" in again.out) == (0, False), again.text

@@ -204,6 +204,21 @@ class TestBudget:
         with ledger.reading() as view:
             assert view.spent(NAMESPACE) == Spent(charged=0, held=100, in_doubt=0)
 
+    def test_a_charge_that_only_the_books_knew_takes_the_place_of_the_hold(self, ledger: SqliteLedger) -> None:
+        """Also in the result and what was kept from it; a charge that was reported is never overwritten."""
+        reserve(ledger, attempt(1))
+        done = walk(ledger, 1, *TO_READY, Event.FETCH, blob=BLOB, size=3)
+        with ledger.writing() as transaction:
+            transaction.keep(NAMESPACE, "f" * 64, done.fingerprint, 5.0)
+            assert transaction.book(done.id, 180, 6.0, account="acc")
+            assert not transaction.book(done.id, 999, 7.0)
+        with ledger.reading() as view:
+            assert view.spent(NAMESPACE) == Spent(charged=180, held=0, in_doubt=0)
+            results = [view.result(NAMESPACE, key) for key in (done.fingerprint, "f" * 64)]
+            assert [result and result.charge for result in results] == [180, 180]
+            booked = [one for one in view.history(done.id) if one.event == "booked"]
+            assert [(one.at, one.detail) for one in booked] == [(6.0, {"charge": 180, "account": "acc"})]
+
     def test_a_rejected_attempt_frees_its_hold(self, ledger: SqliteLedger) -> None:
         """Nothing was spent."""
         reserve(ledger, attempt(1))
