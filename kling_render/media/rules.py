@@ -71,7 +71,8 @@ def check_private(facts: ImageFacts | ClipFacts) -> list[Violation]:
     if not facts.location:
         return []
     message = "it says where it was taken (GPS), and would be uploaded with that"
-    return [Violation(LOCATION, message, "`kling-render fix` writes a copy without it", "warning")]
+    help_ = f"{_FIX} writes a copy without it; or, if it is meant so, write 'allow: [location]' beside the file"
+    return [Violation(LOCATION, message, help_, "warning")]
 
 
 def check_image(facts: ImageFacts, model: Model) -> list[Violation]:
@@ -124,7 +125,8 @@ def _codec(facts: ClipFacts, known: Kinds) -> Iterator[Violation]:
     """No page names the codecs a model takes, so another one than usual is no error."""
     if facts.codec not in known.values:
         message = f"its picture is coded as {facts.codec}; nobody states that the model takes it, as it does H.264"
-        yield Violation(CODEC, message, f"{_FIX} writes an H.264 copy", "warning")
+        help_ = f"{_FIX} writes an H.264 copy; or, if it is meant so, write 'allow: [codec]' beside the file"
+        yield Violation(CODEC, message, help_, "warning")
 
 
 def _edges(noun: str, width: int, height: int, short: Limit, long: Limit) -> Iterator[Violation]:

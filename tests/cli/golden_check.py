@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kling_render.cli.main import run
+from tests.media import odd_makers
 from tests.media.labelled import drawn
 from tests.media.makers import clip, picture, png_claiming, sound_only
 
@@ -79,6 +80,7 @@ def _make_pictures(folder: Path) -> None:
     (folder / "logo.png").write_bytes(_same_everywhere(544, 544))
     picture(folder / "heavy.jpg", (550, 630), "JPEG")
     os.truncate(folder / "heavy.jpg", 12_400_000)
+    odd_makers.gps(folder / "holiday.jpg", size=(560, 620))
 
 
 def _same_everywhere(width: int, height: int) -> bytes:
@@ -105,6 +107,9 @@ def _make_clips(folder: Path) -> None:
     drawn.rush(folder / "rush.mp4")
     drawn.still(folder / "hush.mp4", db=-80)
     sound_only(folder / "sound.mp4")
+    odd_makers.see_through(folder / "layer.mov", 3)
+    odd_makers.located(clip(folder / "street.mp4", 3, fps=2, size=(344, 348)))
+    odd_makers.encrypted(clip(folder / "rented.mp4", 3, fps=2, size=(344, 352)))
     whole = (folder / "spin.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole + struct.pack(">I4s", 1_008, b"mdat"))
     (folder / "unfinished.mp4").write_bytes(whole[: whole.index(b"moov") - 4])
