@@ -63,7 +63,7 @@ JOB_FIELDS = {
     "prompt_place": False,
 }
 #: Every field of an input: its bytes (or its URL) change the pixels, through `InputIdentity`; its name does not.
-INPUT_FIELDS = {"shown": False, "path": True, "url": True, "pin": True, "place": False}
+INPUT_FIELDS = {"shown": False, "path": True, "url": True, "pin": True, "place": False, "allow": False}
 
 
 def key(of: Request, image: InputIdentity = IMAGE, video: InputIdentity = CLIP) -> str:
