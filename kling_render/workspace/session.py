@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +59,8 @@ class Session:
     alone: bool = False
     #: What may be published is decided there (`render --locked`), and the lock file stays as it is.
     guarded: Callable[[Publisher], Publisher] | None = None
+    #: Keys of the results that are meant; None: all that the plan wants.
+    only: Collection[str] | None = None
     _ran: bool = False
 
     @property
@@ -69,6 +71,8 @@ class Session:
     def works(self, *, paying: bool = True) -> list[Work]:
         """What is wanted; without paying, only what exists or runs already."""
         works = works_of(self.planned.plan, self.planned.project)
+        if self.only is not None:
+            works = [work for work in works if work.key in self.only]
         if paying:
             return works
         plan = self.planned.plan
@@ -100,13 +104,19 @@ class Session:
         paying: bool = True,
         on_start: Callable[[Run], None] = lambda _run: None,
     ) -> RunReport:
-        """Run to the end and write the index."""
+        """Run to the end."""
         works = [*self.also, *self.works(paying=paying)]
         if not works and not self._has_more():
             return RunReport()  # the commonest run of all
+        return asyncio.run(self.run(works, options, on_start))
+
+    async def run(
+        self, works: list[Work], options: Callable[[str], Options], on_start: Callable[[Run], None]
+    ) -> RunReport:
+        """Run these works to the end."""
         self._ran = True
         publisher = self._publisher()
-        report = asyncio.run(self._run(works, options, publisher, on_start))
+        report = await self._run(works, options, publisher, on_start)
         for notice in publisher.notices:
             report.notices.append(notice)
         return report

@@ -118,7 +118,6 @@ CHANGES: dict[str, Any] = {
     "keep_audio": False,
     "params": (("mode", "pro"),),
     "take": 2,
-    "allow": False,  # warnings that are not to be given
 }
 
 
