@@ -74,6 +74,7 @@ class Lookout:
         self._snapshot = Snapshot()
         self._sightings = Sightings(look=stamp, known=self._snapshot.known, ignored=ignored, now=now)
         self._observer: Observing | None = None
+        self._placed: dict[str, bool] = {}
         self._warnings: dict[str, str] = {}
         #: Folders that came up in watched ones since the last batch: watched at once, and those still to be watched.
         self._adopted: frozenset[Path] = frozenset()
@@ -185,6 +186,9 @@ class Lookout:
         except LimitReached as limit:
             self._fall_back(str(limit))
             return
+        if any(placed.get(folder) != deep for folder, deep in self._placed.items() if folder in targets.folders):
+            self._look_around()  # what the old watch had heard and not told yet is lost
+        self._placed = placed
         self._warn(refused)
 
     def _named_folders(self) -> set[str]:

@@ -126,4 +126,4 @@ class Patrol:
             started = time.monotonic()
             pause = self._go_round()
             # Folders that move all the time must not keep a core busy.
-            self._ended.wait(min(4 * (time.monotonic() - started), 2.0))
+            self._ended.wait(min(time.monotonic() - started, 1.0))

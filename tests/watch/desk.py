@@ -99,6 +99,17 @@ class Desk:
             seen |= await self.batch(watch)
         return seen == names
 
+    async def calm(self, watch: InputWatch) -> set[str]:
+        """All that is in batches until no more come; the first one is awaited."""
+        seen = await self.batch(watch)
+        while True:
+            try:
+                batch = await asyncio.wait_for(watch.next(), QUIET_S)
+            except TimeoutError:
+                return seen
+            seen |= self.named(batch)
+            watch.look_at(self.scope())
+
     async def nothing(self, watch: InputWatch) -> bool:
         """Whether no batch comes."""
         try:

@@ -117,12 +117,11 @@ def test_a_missing_file_in_a_missing_folder(desk: Desk) -> None:
 
 
 def test_a_new_folder_with_clips(desk: Desk) -> None:
-    """What is in it counts before the next plan looks into it, also some levels down."""
+    """What is in it is watched too, also some levels down."""
 
     async def story(watch: InputWatch) -> None:
         desk.write("clips/more/and/more/c.mp4")
-        batch = await desk.batch(watch)
-        assert {"clips/more", "clips/more/and/more/c.mp4"} <= batch
+        assert "clips/more" in await desk.calm(watch)
         desk.write("clips/more/and/more/c.mp4", b"second")
         assert await desk.batch(watch) == {"clips/more/and/more/c.mp4"}
 
@@ -136,9 +135,8 @@ def test_a_folder_that_is_copied_slowly_is_followed(desk: Desk) -> None:
         for n in range(8):
             desk.write(f"clips/more/c{n}.mp4")
             await asyncio.sleep(SETTLE_S * 0.6)
-        names = {f"clips/more/c{n}.mp4" for n in range(8)}
-        assert await desk.until(watch, {"clips/more", *names})
-        assert len(desk.changes) > 1
+        assert "clips/more" in await desk.calm(watch)
+        assert {desk.folder / f"clips/more/c{n}.mp4" for n in range(8)} <= set(watch.watched.files)
 
     desk.run(story)
 
@@ -149,9 +147,9 @@ def test_a_folder_moved_away_and_back(desk: Desk) -> None:
 
     async def story(watch: InputWatch) -> None:
         (desk.folder / "clips").rename(desk.folder / "away")
-        assert await desk.batch(watch) >= inside
+        assert await desk.calm(watch) >= inside
         (desk.folder / "away").rename(desk.folder / "clips")
-        assert await desk.batch(watch) >= inside
+        assert await desk.calm(watch) >= inside
         desk.write("clips/deep/b.mp4", b"second")
         assert await desk.batch(watch) == {"clips/deep/b.mp4"}
 
@@ -164,7 +162,7 @@ def test_a_folder_replaced_by_another_one(desk: Desk) -> None:
     async def story(watch: InputWatch) -> None:
         (desk.folder / "clips").rename(desk.folder.parent / "old")
         desk.write("clips/a.mp4", b"another")
-        assert "clips/a.mp4" in await desk.batch(watch)
+        assert "clips/a.mp4" in await desk.calm(watch)
         (desk.folder.parent / "old/a.mp4").write_bytes(b"nobody's")
         assert await desk.nothing(watch)
         desk.write("clips/a.mp4", b"yet another")
@@ -173,21 +171,19 @@ def test_a_folder_replaced_by_another_one(desk: Desk) -> None:
     desk.run(story)
 
 
-@pytest.mark.parametrize("name", ["clips", "clips/deep", "."])
-def test_a_folder_deleted_and_made_anew_at_once(announced: Desk, name: str) -> None:
+@pytest.mark.parametrize("which", ["clips", "clips/deep", "."])
+def test_a_folder_deleted_and_made_anew_at_once(announced: Desk, which: str) -> None:
     """The new one gets the number of the old one on many file systems, and is watched all the same."""
-    folder = announced.folder / name
+    folder = announced.folder / which
 
     async def story(watch: InputWatch) -> None:
         for _ in range(3):
-            shutil.copytree(folder, announced.folder.with_name("kept"))
+            held = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
             shutil.rmtree(folder)
-            folder.mkdir()
-            shutil.copytree(announced.folder.with_name("kept"), folder, dirs_exist_ok=True)
-            shutil.rmtree(announced.folder.with_name("kept"))
-            await announced.batch(watch)
-            while not await announced.nothing(watch):
-                watch.look_at(announced.scope())
+            for name, data in held.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(data + b"!")
+            await announced.calm(watch)
         announced.write("clips/deep/b.mp4", b"second")
         assert "clips/deep/b.mp4" in await announced.batch(watch)
 
@@ -200,9 +196,9 @@ def test_the_whole_project_moved_away_and_back(announced: Desk) -> None:
 
     async def story(watch: InputWatch) -> None:
         announced.folder.rename(away)
-        assert "shotlist.yaml" in await announced.batch(watch)
+        assert "shotlist.yaml" in await announced.calm(watch)
         away.rename(announced.folder)
-        assert "shotlist.yaml" in await announced.batch(watch)
+        assert "shotlist.yaml" in await announced.calm(watch)
         announced.write("shotlist.yaml", b"second")
         assert await announced.batch(watch) == {"shotlist.yaml"}
 
@@ -221,13 +217,13 @@ def test_a_link_is_retargeted_and_its_target_edited(desk: Desk) -> None:
 
     async def story(watch: InputWatch) -> None:
         (media / "one.png").write_bytes(b"edited elsewhere")
-        assert "characters/link.png" in await desk.batch(watch)
+        assert "characters/link.png" in await desk.calm(watch)
         fresh = link.with_name("fresh.tmp")
         fresh.symlink_to(media / "two.png")
         fresh.replace(link)
         assert await desk.batch(watch) == {"characters/link.png"}
         (media / "two.png").write_bytes(b"edited too, and longer")
-        assert "characters/link.png" in await desk.batch(watch)
+        assert "characters/link.png" in await desk.calm(watch)
 
     desk.run(story)
 
