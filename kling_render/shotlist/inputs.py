@@ -172,7 +172,7 @@ class Inputs:
         results = [output for output in self.outputs if not folder.is_relative_to(output)]
         matches = [
             match
-            for match in self.files.glob(folder, rest)
+            for match in _without_copies(self.files.glob(folder, rest))
             if not any(match.is_relative_to(output) for output in results)
         ]
         if not matches:
@@ -211,3 +211,16 @@ class Inputs:
         file = self.shown(path)
         lines = tuple(Place(file, number, 1, line) for number, line in enumerate(text.split("\n"), 1))
         return Template(text, file, path, lines)
+
+
+def _without_copies(matches: Sequence[Path]) -> list[Path]:
+    """The files of a glob, but no `wave.fixed.mp4` whose original is among them: each is one more job to pay for."""
+    originals = {(path.parent, path.stem) for path in matches}
+
+    def is_copy(path: Path) -> bool:
+        stem, dot, ending = path.stem.rpartition(".")
+        if not dot or ending != "fixed":
+            return False
+        return (path.parent, stem) in originals or (path.parent, stem.rpartition(".")[0]) in originals
+
+    return [path for path in matches if not is_copy(path)]

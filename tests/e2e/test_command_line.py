@@ -295,11 +295,15 @@ def test_events_come_as_json_lines_on_stdout(studio: Studio) -> None:
 
 
 def test_plan_exit_code_tells_whether_there_is_work(studio: Studio) -> None:
-    """10 before, 0 after."""
+    """10 before, 0 after; without the store as well, while the bytes are here, and 10 when they may have to be paid."""
     assert studio.run("plan", "--exit-code").code == 10
     assert studio.render().code == 0
     assert studio.run("plan", "--exit-code").code == 0
     shutil.rmtree(studio.store)
+    assert studio.run("plan", "--exit-code").code == 0
+    shutil.rmtree(studio.project / "renders")
+    assert studio.run("plan", "--exit-code").code == 10
+    (studio.project / "shotlist.lock.json").unlink()
     assert studio.run("plan", "--exit-code").code == 10
 
 

@@ -313,3 +313,12 @@ def test_a_big_list_is_read_without_the_heavy_libraries(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path / "shotlist.yaml")], capture_output=True, text=True, check=True
     )
     assert done.stdout.split(maxsplit=3) == ["2400", "0", "True", "[]\n"]
+
+
+def test_a_corrected_copy_beside_its_original_is_no_further_character(tmp_path: Path) -> None:
+    """`fix` writes it there: picked up by the glob it would be one more row of jobs to pay for."""
+    text = "version: 1\ncharacters: {from: 'people/*'}\nmotions: {wave: wave.mp4}\nshots: [{id: sc010}]\n"
+    names = ["cat.png", "cat.fixed.png", "dog.png", "dog.2.fixed.png", "owl.fixed.png", "fixed.png", "cat.fixed2.png"]
+    found, _ = loaded(tmp_path, text, **{f"people__{name}": "x" for name in names})
+    assert found is not None
+    assert sorted(found.characters) == ["cat", "cat-fixed2", "dog", "fixed", "owl-fixed"]

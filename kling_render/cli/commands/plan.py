@@ -67,7 +67,7 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
 
 @without_gc()  # nearly everything that is made lives to the end
 def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any]) -> int:
-    """Plan against the store; returns how many jobs would be rendered."""
+    """Plan against the store; returns how many jobs would be rendered, or have to be fetched by the lock file."""
     if given["style"] == "markdown":
         raise UsageError(
             "--format markdown belongs to --base", help="`kling-render plan --base main --format markdown`"
@@ -105,7 +105,7 @@ def _plan(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any
             write(invocation.cwd / given["save_to"], "".join(json_lines(document(agreed))).encode())
         cost = f"{jobs_word(len(agreed.jobs))}, at most {usd_text(agreed.ceiling_usd)}"
         invocation.say(f"saved: {'to standard output' if piped else given['save_to']} ({cost})")
-    return planned.plan.totals.render
+    return planned.plan.totals.render + planned.plan.totals.locked
 
 
 def _against_base(invocation: Invocation, select: Sequence[str], given: Mapping[str, Any]) -> int:
