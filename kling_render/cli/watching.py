@@ -93,6 +93,7 @@ async def _session(
         tuple(select),
         max_usd=max_usd,
         midnight=_local_midnight,
+        skips_invalid=given["skip_invalid"],
         besides=(user_config_file(os.environ, Path.home()),),
     )
     link = _Link(store.layout.root, source.path.parent)

@@ -74,6 +74,8 @@ class Planner:
     max_usd: Decimal | None = None
     #: Epoch seconds of the last local midnight before a time.
     midnight: Callable[[float], float] = lambda now: now - now % 86_400
+    #: Jobs whose inputs break a rule are left out; else nothing is planned before they are mended.
+    skips_invalid: bool = False
     #: Files besides the project's that are worth another plan.
     besides: tuple[Path, ...] = ()
     settings: Settings = field(init=False)
@@ -123,6 +125,8 @@ class Planner:
 
     def _planned(self, workspace: Workspace, *, calm: bool) -> tuple[Replan, list[str]]:
         project = workspace.compile()
+        workspace.advises = project.provider != PREVIZ  # rehearsals cost nothing
+        workspace.skips_invalid = self.skips_invalid
         if self._digests is None or self._folder != project.folder:
             self._digests, self._folder = workspace.digests(project.folder), project.folder
         inspection = workspace.inspect(project, self._digests)

@@ -18,6 +18,7 @@ from kling_render.cli.types import Duration, Usd
 @click.option("--max-usd", type=Usd(), metavar="N", help="Spend at most N dollars in this session.")
 @click.option("-j", "--jobs", metavar="N", help="How many jobs run at once (default 8; fewer after 429).")
 @click.option("--poll", type=Duration(), metavar="TIME", help="Look at the files every TIME, for network drives (2s).")
+@click.option("--skip-invalid", is_flag=True, help="Leave out jobs whose inputs break a rule, and render the rest.")
 @click.option("--without-log", is_flag=True, help="Pay even when the account's log cannot be read first.")
 @click.option("--events", metavar="FILE", help="JSON lines while it runs; - for stdout.")
 @global_options
