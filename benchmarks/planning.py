@@ -1,7 +1,8 @@
 """`plan` and a no-op `render` of 10,000 jobs: `python -m benchmarks.planning [FOLDER] [--rounds N]`.
 
-200 input files, the stat cache warm. Once with everything to render, once with everything up to date; each with a
-prompt that prints names (`plain`) and with one that has a filter and conditions (`logic`). Target: under one second.
+200 input files, the stat cache warm. Once with everything to render, once with everything up to date, once with a line
+of the prompt's template edited since, so that every prompt is held against the earlier one; each with a prompt that
+prints names (`plain`) and with one that has a filter and conditions (`logic`). Target: under one second.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ def main() -> None:
         folder = (given.folder or Path(temporary)).resolve()
         measured = {"python -c pass": lambda: run([sys.executable, "-c", "pass"])}
         for kind, prompt in (("plain", PLAIN), ("logic", TEMPLATE)):
-            new, done = folder / f"new-{kind}", folder / f"done-{kind}"
-            for project in (new, done):
+            new, done, edited = (folder / f"{state}-{kind}" for state in ("new", "done", "edited"))
+            for project in (new, done, edited):
                 if not (project / "shotlist.yaml").exists():
                     matrix_project(project, prompt=prompt)
                     plan(project)  # reads every input once
-            if not (done / "renders").exists():
-                fill(done, environment(done))
+            for project in (done, edited):
+                if not (project / "renders").exists():
+                    fill(project, environment(project))
+            template = edited / "prompts/scene.j2"
+            template.write_text(prompt.replace("by hand", "on a tripod"), encoding="utf-8")
             measured |= {
                 f"plan, all to render, {kind}": partial(plan, new),
                 f"plan --json, all to render, {kind}": partial(plan, new, "--json"),
+                f"plan, all prompts edited, {kind}": partial(plan, edited),
                 f"plan, all up to date, {kind}": partial(plan, done),
                 f"render, nothing to do, {kind}": partial(plan, done, command="render"),
             }

@@ -83,10 +83,11 @@ def _reasons(
             jobs[job.id] = job
             changed.append(Changed(job.id, _template(job), old, job.request.prompt, pieces))
     really = None if before is None else _Really(jobs, origins, before)
-    said: dict[tuple[Hashable, Cause], tuple[Reason, ...]] = {}
+    said: dict[tuple[Hashable, int], tuple[Reason, ...]] = {}
     found = {}
-    for name, cause in causes(changed, readers, really).items():
-        key = (_template(jobs[name]), cause)
+    told = causes(changed, readers, really)  # equal ones are one object
+    for name, cause in told.items():
+        key = (_template(jobs[name]), id(cause))
         if key not in said:
             said[key] = _told(cause, jobs[name])
         found[name] = said[key]

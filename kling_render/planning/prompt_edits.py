@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from kling_render.planning.words import changed_spans
@@ -65,16 +66,23 @@ def causes(changed: Sequence[Changed], readers: Readers, really: Really | None =
         readers: how many jobs of a template, changed or not, see a value or a line.
         really: whether an origin is known to be another one than before; None: nobody knows the earlier list.
     """
-    several = _Several(really)
-    guesses = {one.job: _guesses(one, really) or _joint_guesses(one, really) for one in changed}
-    chosen = _Choice(changed, guesses, readers)
+    several, choice = _Several(really), _Choice(changed, readers)
+    choice.guesses = {one.job: _guesses(one, really) or _joint_guesses(one, really) for one in changed}
+    made: dict[str, _Guess] = {}
+    same: dict[Hashable, Cause] = {}
     found: dict[str, Cause] = {}
     for one in changed:
-        best = chosen.best(one)
-        origins = tuple(dict.fromkeys(guess.origin for guess in best))
-        found[one.job] = Cause(origins, sure=len(origins) == 1) if best else several.cause(one)
+        best = choice.best(one)
+        if len(best) == 1:
+            made[one.job] = best[0]
+            origin = best[0].origin
+            cause = same.get(origin) or Cause((origin,))
+            same[origin] = found[one.job] = cause
+        else:
+            cause = Cause(tuple(dict.fromkeys(g.origin for g in best)), sure=False) if best else several.cause(one)
+            found[one.job] = same.setdefault(cause, cause)
     if really is None:
-        found |= _of_expressions(changed, {job: g for job, g in chosen.made.items() if found[job].sure})
+        found |= _of_expressions(changed, made)
     return found
 
 
@@ -99,6 +107,10 @@ def _guesses(one: Changed, really: Really | None) -> list[_Guess]:
 
 def _joint_guesses(one: Changed, really: Really | None) -> list[_Guess]:
     """Each single edit that explains the change in several places of the text."""
+    old = one.old
+    gone = [frozenset(_edits_of(p, one, really)) for t, p in zip(*one.pieces, strict=True) if t not in old]
+    if gone and not frozenset.intersection(*gone):  # what is not in the old text changed, whatever else did
+        return []
     spots: dict[Origin, dict[Hashable, Part]] = defaultdict(dict)
     for part in one.pieces.parts:
         for origin in _edits_of(part, one, really):
@@ -146,25 +158,30 @@ def _common_tail(one: str, other: str) -> int:
 class _Choice:
     """Of several guesses for a job the likeliest: the one that explains most of what it would have changed."""
 
-    def __init__(self, changed: Sequence[Changed], guesses: dict[str, list[_Guess]], readers: Readers) -> None:
-        self._guesses = guesses
+    def __init__(self, changed: Sequence[Changed], readers: Readers) -> None:
+        self._changed = changed
         self._readers = readers
-        self._fits: Counter[tuple[Hashable, Origin]] = Counter()
-        #: The guess that was made, by job.
-        self.made: dict[str, _Guess] = {}
-        for one in changed:
-            self._fits.update({(one.template, guess.origin) for guess in guesses[one.job]})
+        #: By job.
+        self.guesses: dict[str, list[_Guess]] = {}
+
+    @cached_property
+    def _fits(self) -> Counter[tuple[Hashable, Origin]]:
+        fits: Counter[tuple[Hashable, Origin]] = Counter()
+        for one in self._changed:
+            fits.update({(one.template, guess.origin) for guess in self.guesses[one.job]})
+        return fits
 
     def best(self, one: Changed) -> list[_Guess]:
         """The guesses that are left; none where no single edit explains the change."""
-        guesses = self._guesses[one.job]
+        guesses = self.guesses[one.job]
+        if len(guesses) < 2:
+            return guesses
         if len({guess.origin for guess in guesses}) > 1:
             ranked = [(self._rank(one, guess), guess) for guess in guesses]
             highest = max(rank for rank, _ in ranked)
             guesses = [guess for rank, guess in ranked if rank == highest]
         if len({(guess.origin.place.file if guess.origin.line else guess.origin) for guess in guesses}) == 1:
-            guesses = guesses[-1:]  # what is gone between two lines stood where the second begins
-            self.made[one.job] = guesses[0]
+            return guesses[-1:]  # what is gone between two lines stood where the second begins
         return guesses
 
     def _rank(self, one: Changed, guess: _Guess) -> tuple[float, int, int]:
