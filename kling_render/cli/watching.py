@@ -96,7 +96,7 @@ async def _session(
         skips_invalid=given["skip_invalid"],
         besides=(user_config_file(os.environ, Path.home()),),
     )
-    link = _Link(store.layout.root, source.path.parent)
+    link = _Link(_resolved(store.layout.root), _resolved(source.path.parent))
     inputs = InputWatch(
         clock,
         settle_s=float(settings.watch_settle_seconds),
@@ -178,6 +178,10 @@ class _Link:
         if self.watching is not None and self.watching.last is not None:
             output_dir = self.watching.last.planned.project.output_dir
             yield from (self.folder / output_dir, self.folder / f"{output_dir}.previz")
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _local_midnight(now: float) -> float:

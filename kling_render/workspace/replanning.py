@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -109,10 +109,10 @@ class Planner:
             )
             replan, notices = self._planned(workspace, calm=calm)
         except KlingRenderError as problem:
-            return Attempted(_united(self._scope, files.scope()), problem=problem)
+            return Attempted(files.scope() | self._scope, problem=problem)
         jobs = replan.planned.project.jobs
         inputs = {ref.path for job in jobs for ref in (job.request.image, job.request.video) if ref.path is not None}
-        self._scope = _united(files.scope(), Scope(frozenset(inputs | set(self.besides)), frozenset()))
+        self._scope = files.scope() | Scope(frozenset(inputs | set(self.besides)), frozenset())
         if finish or not (replan.wish.pays or replan.wish.free):
             notices += self.session(replan, frozenset(), _Nobody()).write_index(replan.planned.everything)
         self.session_digests().save()
@@ -244,7 +244,3 @@ def fingerprint_of(planned: Planned) -> int:
 def jobs_of(planned: Planned, keys: frozenset[str]) -> tuple[PlannedJob, ...]:
     """The selected jobs behind result keys."""
     return tuple(p for p in planned.plan.jobs if p.key in keys)
-
-
-def _united(one: Scope, other: Scope) -> Scope:
-    return replace(one, files=one.files | other.files, folders=one.folders | other.folders)

@@ -47,6 +47,11 @@ T = TypeVar("T")
 class Inputs(Protocol):
     """Settled changes of what is watched: `watch.batches.InputWatch`."""
 
+    @property
+    def unsettled(self) -> frozenset[Path]:
+        """What changed and has not come to rest: a batch with it will follow."""
+        ...
+
     def look_at(self, scope: Scope) -> None:
         """Set what is watched."""
         ...
@@ -240,8 +245,7 @@ class Watching:
     def _planned(self, attempted: Attempted) -> None:
         if attempted.scope != self._scope:
             self._scope = attempted.scope
-            self.inputs.look_at(attempted.scope)
-            self._stale = True  # it may have been edited after it was read and before it was watched
+            self.inputs.look_at(attempted.scope)  # it knows how things looked when they were read
         for notice in attempted.notices:
             self.view.tell(Trouble(notice))
         if attempted.replan is None:
@@ -259,6 +263,8 @@ class Watching:
         self.inputs.settle_for(float(self.last.wish.purse.allowance.settle_seconds))
         before, self._plan = self._plan, fingerprint_of(planned)
         self.wanting.planned(self.last.wish, self.clock.monotonic(), saved=by_save)
+        if self._stale or self.inputs.unsettled:
+            self.wanting.changed()  # this plan is old already: nothing is paid for because of it
         self.view.tell(
             Replanned(
                 paths=saved,

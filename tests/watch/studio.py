@@ -276,6 +276,7 @@ class Files:
     scopes: list[Scope] = field(default_factory=list)
     queue: asyncio.Queue[Batch] = field(default_factory=asyncio.Queue)
     settle_s: float = 0.0
+    unsettled: frozenset[Path] = frozenset()
 
     def look_at(self, scope: Scope) -> None:
         """Only the last one counts."""

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -13,7 +15,7 @@ from kling_render.engine.work import Stop
 from kling_render.errors import SpendingRefused
 from kling_render.watch.news import Broken, Dropped, Holding, Rendering, Replanned, RunOver
 from kling_render.workspace.replanning import Replan
-from tests.watch.studio import Desk, Session, problem
+from tests.watch.studio import ALLOWANCE, LIST, Desk, Session, problem
 from tests.watch.virtual import play
 
 HOLD_S = 10.0
@@ -63,7 +65,7 @@ def test_a_save_that_changes_nothing_does_nothing() -> None:
 
     told(session, story)
     assert desk.submits == []
-    assert [news.differs for news in session.of(Replanned)] == [True, *[False] * 6]
+    assert [news.differs for news in session.of(Replanned)] == [True, *[False] * 5]
     assert session.of(Rendering) == []
 
 
@@ -80,6 +82,25 @@ def test_a_burst_of_saves_is_held_once_and_only_the_last_state_is_paid_for() -> 
 
     told(session, story)
     assert [key for _, key in desk.submits] == ["typed19"]
+
+
+def test_nothing_is_paid_for_because_of_a_plan_that_is_older_than_the_last_save() -> None:
+    """However short the hold: what was typed meanwhile is planned first."""
+    allowance = replace(ALLOWANCE, hold_seconds=Decimal(0))
+    desk = Desk(wanted={"a": "a1"}, done={"a1"}, allowance=allowance)
+    session = Session(desk)
+
+    async def story() -> None:
+        session.files.unsettled = frozenset({LIST})
+        await session.save(a="half")
+        await asyncio.sleep(5)
+        assert desk.submits == []
+        session.files.unsettled = frozenset()
+        await session.save(a="whole")
+        await asyncio.sleep(1)
+        assert [key for _, key in desk.submits] == ["whole"]
+
+    told(session, story)
 
 
 def test_what_is_queued_and_no_longer_wanted_is_dropped_and_what_runs_is_finished() -> None:
