@@ -100,7 +100,8 @@ def _guesses(one: Changed, really: Really | None) -> list[_Guess]:
         rest = length - end
         if begin <= head and rest <= tail and begin + rest <= size:
             was = old[begin : size - rest]
-            found += [_Guess(origin, part, was) for origin in _edits_of(part, one, really)]
+            swapped = bool(part.controls and text.strip() and was.strip())
+            found += [_Guess(origin, part, was) for origin in _edits_of(part, one, really, swapped=swapped)]
         begin = end
     return found
 
@@ -122,12 +123,17 @@ def _joint_guesses(one: Changed, really: Really | None) -> list[_Guess]:
     ]
 
 
-def _edits_of(part: Part, one: Changed, really: Really | None) -> Iterable[Origin]:
-    """The edits that can change a piece: of its values, or of the template where it has none."""
-    every = (part.line, *part.values) if part.literal else part.values or (part.line,)
+def _edits_of(part: Part, one: Changed, really: Really | None, *, swapped: bool = False) -> Iterable[Origin]:
+    """The edits that can change a piece: of its values, or of the template where it has none.
+
+    A value that only decides whether the piece is there cannot have `swapped` it for another text, unless another one
+    stands there if it decides otherwise.
+    """
+    controls = part.controls if part.either or not swapped else ()
     if really is None:
-        return every
-    values = [origin for origin in part.values if really(one, origin)]
+        own = (part.line,) if part.literal else part.values
+        return (*own, *controls) or (part.line,)
+    values = [origin for origin in (*part.values, *controls) if really(one, origin)]
     return values or ([part.line] if really(one, part.line) else [])
 
 
@@ -198,7 +204,7 @@ def _of_expressions(changed: Sequence[Changed], made: dict[str, _Guess]) -> dict
     found = {}
     for one in changed:
         guess = made.get(one.job)
-        if guess is None or guess.was is None or guess.part.literal or not guess.origin.name:
+        if guess is None or guess.was is None or guess.origin not in guess.part.values:
             continue
         spots[one.template, guess.part.spot].append((one.job, guess))
         if guess.part.raw == guess.was:
@@ -239,7 +245,7 @@ class _Several:
     def _origins(self, one: Changed, part: Part) -> Iterable[Origin]:
         if part.literal:
             return (part.line,)
-        return _edits_of(part, one, self._really) or part.values or (part.line,)
+        return _edits_of(part, one, self._really, swapped=bool(part.values)) or part.values or (part.line,)
 
     def _spots(self, one: Changed) -> frozenset[Hashable]:
         """The spots of the template whose text must have been another."""

@@ -59,8 +59,12 @@ class Part:
     spot: Hashable
     #: Where in a template it stands.
     line: Origin
-    #: The values it is made of, or that decide whether it is there.
+    #: The values it is made of.
     values: tuple[Origin, ...] = ()
+    #: The values that decide whether it is there.
+    controls: tuple[Origin, ...] = ()
+    #: Whether something else stands there if they decide otherwise.
+    either: bool = False
     #: The template's own words, nothing computed.
     literal: bool = False
     #: Of a text that an expression makes of a single value: that value as it is.
@@ -237,7 +241,7 @@ class _PlainPieces:
     """A template of texts and printed names in one shot."""
 
     def __init__(self, owner: PromptOrigins, template: Template, form: Plain) -> None:
-        self._owner = owner
+        self._template = template  # which its lines are known by
         self._columns: list[_Literal | _Printed] = []
         number = 1
         for at, text in enumerate(form.texts):

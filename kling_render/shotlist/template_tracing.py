@@ -50,6 +50,8 @@ class Mark:
     bare: bool = False
     #: A file is included here.
     includes: bool = False
+    #: Something else is printed if the controls decide otherwise.
+    either: bool = False
 
     def seen(self, outer: frozenset[Path_]) -> Callable[[Job], Hashable]:
         """What tells jobs apart in which other values stand here."""
@@ -147,7 +149,8 @@ class _Parts:
         self._owner = owner
         self._mark = mark
         self._line = line
-        self._paths = sorted(mark.paths | mark.controls | outer, key=repr)
+        self._paths = sorted(mark.paths, key=repr)
+        self._controls = sorted(mark.controls | outer, key=repr)
         self._key = mark.seen(outer)
         self._known: dict[Hashable, Part] = {}
 
@@ -156,11 +159,22 @@ class _Parts:
         key = self._key(job)
         part = self._known.get(key)
         if part is None:
-            origins = [origin for path in self._paths if (origin := self._owner.origin(job, path)) is not None]
-            values = tuple(dict.fromkeys(origins))
-            raw = self._raw(job, values)
-            part = self._known[key] = Part(id(self._mark), self._line, values, self._mark.literal, raw)
+            mark, values = self._mark, self._origins(job, self._paths)
+            controls = tuple(each for each in self._origins(job, self._controls) if each not in values)
+            part = self._known[key] = Part(
+                id(mark),
+                self._line,
+                values,
+                controls,
+                either=mark.either,
+                literal=mark.literal,
+                raw=self._raw(job, values),
+            )
         return part
+
+    def _origins(self, job: Job, paths: Sequence[Path_]) -> tuple[Origin, ...]:
+        found = [origin for path in paths if (origin := self._owner.origin(job, path)) is not None]
+        return tuple(dict.fromkeys(found))
 
     def _raw(self, job: Job, values: Sequence[Origin]) -> str | None:
         if self._mark.bare or self._mark.literal or len(values) != 1:
@@ -252,40 +266,43 @@ class _Marking:
         self._marks = marks
         self._flow = flow
 
-    def body(self, statements: Sequence[nodes.Node], controls: tuple[nodes.Node, ...]) -> list[nodes.Node]:
-        """The statements with a mark at each spot."""
+    def body(
+        self, statements: Sequence[nodes.Node], controls: tuple[nodes.Node, ...], *, either: bool = False
+    ) -> list[nodes.Node]:
+        """The statements with a mark at each spot; `either`: others may stand in their place."""
         marked: list[nodes.Node] = []
         for one in statements:
             if isinstance(one, nodes.Output):
-                one.nodes = [piece for node in one.nodes for piece in self._pieces(node, controls)]
+                one.nodes = [piece for node in one.nodes for piece in self._pieces(node, controls, either=either)]
             elif isinstance(one, nodes.If | nodes.For):
                 inner = (*controls, *_tests(one))
                 marked.append(self._gap(one, (), inner))
-                self._branches(one, inner)
+                self._branches(one, inner, either=either or bool(one.else_ or getattr(one, "elif_", ())))
             elif isinstance(one, nodes.With):
-                one.body = self.body(one.body, controls)
+                one.body = self.body(one.body, controls, either=either)
             elif isinstance(one, nodes.Include):
                 marked.append(self._gap(one, [one.template], controls, includes=True))
             elif isinstance(one, _BUFFERED):
-                marked.append(self._gap(one, [one], controls))
+                marked.append(self._gap(one, [one], controls, either=either))
             marked.append(one)
         return marked
 
-    def _branches(self, one: nodes.If | nodes.For, controls: tuple[nodes.Node, ...]) -> None:
-        one.body = self.body(one.body, controls)
-        one.else_ = self.body(one.else_, controls)
+    def _branches(self, one: nodes.If | nodes.For, controls: tuple[nodes.Node, ...], *, either: bool) -> None:
+        one.body = self.body(one.body, controls, either=either)
+        one.else_ = self.body(one.else_, controls, either=either)
         if isinstance(one, nodes.If):
             for other in one.elif_:
-                other.body = self.body(other.body, controls)
+                other.body = self.body(other.body, controls, either=either)
 
-    def _pieces(self, node: nodes.Expr, controls: tuple[nodes.Node, ...]) -> Iterator[nodes.Expr]:
+    def _pieces(self, node: nodes.Expr, controls: tuple[nodes.Node, ...], *, either: bool) -> Iterator[nodes.Expr]:
         if not isinstance(node, nodes.TemplateData):
-            number = self._new(node.lineno, self._flow.paths([node]), controls, bare=_chain(node) is not None)
+            bare = _chain(node) is not None
+            number = self._new(node.lineno, self._flow.paths([node]), controls, bare=bare, either=either)
             yield _marked(node, number)
             return
         line = node.lineno
         for text in LINES.findall(node.data):
-            number = self._new(line, frozenset(), controls, literal=True)
+            number = self._new(line, frozenset(), controls, literal=True, either=either)
             yield _marked(nodes.Const(text, lineno=line), number)
             line += text.endswith("\n")
 

@@ -71,9 +71,13 @@ def told(scene: str, **others: str) -> list[tuple[str, str, str]]:
     """Text, line and values of each piece that is not blank or has values."""
     _, pieces = first(scene, **others)
     return [
-        (text, f"{part.line.place.file}:{part.line.place.line}", " ".join(origin.name for origin in part.values))
+        (
+            text,
+            f"{part.line.place.file}:{part.line.place.line}",
+            " ".join(origin.name for origin in (*part.values, *part.controls)),
+        )
         for text, part in zip(*pieces, strict=True)
-        if text.strip() or part.values
+        if text.strip() or part.values or part.controls
     ]
 
 
@@ -126,7 +130,7 @@ def test_every_piece_knows_its_line_and_its_values() -> None:
         (" ", "scene.j2:3", "vars.props"),
         ("", "scene.j2:4", "characters.fox.mood"),
         ("smiling at ", "scene.j2:4", "characters.fox.mood"),
-        ("Ann", "scene.j2:4", "characters.fox.mood vars.crew.boss.name"),
+        ("Ann", "scene.j2:4", "vars.crew.boss.name characters.fox.mood"),
     ]
 
 
@@ -136,7 +140,7 @@ def test_a_file_that_is_included_only_sometimes_knows_its_own_lines_and_why() ->
     assert [piece for piece in pieces if piece[0]] == [
         ("one\n", "part.j2:1", "characters.fox.mood"),
         ("two ", "part.j2:2", "characters.fox.mood"),
-        ("on a roof", "part.j2:2", "characters.fox.mood matrix.place.roof"),
+        ("on a roof", "part.j2:2", "matrix.place.roof characters.fox.mood"),
         ("Lisbon", "scene.j2:1", "vars.city"),
     ]
 
