@@ -51,7 +51,7 @@ def main() -> None:
 def saves(project: Path, environ: dict[str, str], sandbox: Sandbox, count: int) -> list[float]:
     """Milliseconds from each write to the arrival of its request, the settle time taken off."""
     command = [*tool(), "watch", "--yes", "--max-usd", "100000", "-q"]
-    with subprocess.Popen(command, cwd=project, env=os.environ | environ, stderr=subprocess.DEVNULL) as session:  # noqa: S603 - our own tool
+    with subprocess.Popen(command, cwd=project, env=os.environ | environ, stderr=subprocess.DEVNULL) as session:
         try:
             time.sleep(6.0)  # it has planned, and watches
             found = []

@@ -61,7 +61,7 @@ def test_what_a_torn_file_says_of_its_watcher_is_left_out(tmp_path: Path, shot_l
     with only_watcher(layout, shot_list, SINCE):
         (path,) = layout.watchers.iterdir()
         path.write_bytes(b" {")
-        with pytest.raises(UsageError, match="being watched already$"), only_watcher(layout, shot_list, SINCE):
+        with pytest.raises(UsageError, match=r"being watched already$"), only_watcher(layout, shot_list, SINCE):
             pass
 
 
