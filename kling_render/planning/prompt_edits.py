@@ -66,23 +66,29 @@ def causes(changed: Sequence[Changed], readers: Readers, really: Really | None =
         readers: how many jobs of a template, changed or not, see a value or a line.
         really: whether an origin is known to be another one than before; None: nobody knows the earlier list.
     """
-    several, choice = _Several(really), _Choice(changed, readers)
+    choice, several = _Choice(changed, readers), _Several(really)
     choice.guesses = {one.job: _guesses(one, really) or _joint_guesses(one, really) for one in changed}
     made: dict[str, _Guess] = {}
-    same: dict[Hashable, Cause] = {}
     found: dict[str, Cause] = {}
+    same: dict[Hashable, Cause] = {}
+    rest = []
     for one in changed:
         best = choice.best(one)
         if len(best) == 1:
             made[one.job] = best[0]
             origin = best[0].origin
-            cause = same.get(origin) or Cause((origin,))
-            same[origin] = found[one.job] = cause
-        else:
-            cause = Cause(tuple(dict.fromkeys(g.origin for g in best)), sure=False) if best else several.cause(one)
+            found[one.job] = same.get(origin) or same.setdefault(origin, Cause((origin,)))
+        elif best:
+            cause = Cause(tuple(dict.fromkeys(guess.origin for guess in best)), sure=False)
             found[one.job] = same.setdefault(cause, cause)
+        else:
+            rest.append(one)
     if really is None:
         found |= _of_expressions(changed, made)
+    several.learn((one.template, found[one.job]) for one in changed if one.job in made)
+    for one in rest:
+        cause = several.cause(one)
+        found[one.job] = same.setdefault(cause, cause)
     return found
 
 
@@ -225,10 +231,36 @@ class _Several:
     def __init__(self, really: Really | None) -> None:
         self._really = really
         self._known: dict[Hashable, list[frozenset[Hashable]]] = defaultdict(list)
+        #: By template, what was edited for certain, since it explains other jobs on its own.
+        self._edited: dict[Hashable, dict[Origin, None]] = defaultdict(dict)
         self._left = _LOOKED_AT
+
+    def learn(self, told: Iterable[tuple[Hashable, Cause]]) -> None:
+        """What explains jobs on its own is tried together first."""
+        for template, cause in told:
+            self._edited[template].update(dict.fromkeys(cause.origins))
 
     def cause(self, one: Changed) -> Cause:
         """All that was edited."""
+        return self._of_known(one) or self._of_spots(one)
+
+    def _of_known(self, one: Changed) -> Cause | None:
+        """By edits that are known from other jobs, if they are all."""
+        edited = self._edited.get(one.template, {})
+        here = [origin for part in one.pieces.parts for origin in (part.line, *part.values, *part.controls)]
+        origins = [origin for origin in dict.fromkeys(here) if origin in edited]
+        if len(origins) < 2 or not self._fit(one, origins):
+            return None
+        for origin in tuple(origins):
+            fewer = [each for each in origins if each is not origin]
+            if self._fit(one, fewer):
+                origins = fewer
+        return Cause(tuple(origins))
+
+    def _fit(self, one: Changed, origins: Sequence[Origin]) -> bool:
+        return _fits(one, {p.spot for p in one.pieces.parts if any(o in _edits_of(p, one, None) for o in origins)})
+
+    def _of_spots(self, one: Changed) -> Cause:
         free = self._spots(one)
         texts, parts = one.pieces
         stayed = sum(len(text) for text, part in zip(texts, parts, strict=True) if part.spot not in free)
