@@ -223,8 +223,12 @@ def _reasons(planned: PlannedJob, base: Base, project: Project, known: _Known) -
     if job.motion not in known.motions:
         at = motion.place if motion is not None else job.place
         found.append(reason(ReasonCode.NEW, f"new motion {job.motion}", at))
-    values = [f"{axis}: {value}" for axis, value in job.values if (axis, value) not in known.values]
-    if values and job.shot in known.shots:
-        found.append(reason(ReasonCode.NEW, f"new value {', '.join(values)}", job.place))
-    what = "new take" if job.cell in known.cells else "new cell"
-    return tuple(found) or (reason(ReasonCode.NEW, what, job.place),)
+    if job.shot in known.shots:
+        for axis, value in job.values:
+            if (axis, value) not in known.values:
+                written = project.origins().axis_value(job, axis) if project.origins is not None else None
+                found.append(reason(ReasonCode.NEW, f"new value {axis}: {value}", written or job.place))
+    if not found and job.cell in known.cells:
+        said = job.settings.places if job.settings is not None else {}
+        return (reason(ReasonCode.NEW, "new take", said.get("takes", job.place)),)
+    return tuple(found) or (reason(ReasonCode.NEW, "new cell", job.place),)

@@ -152,6 +152,13 @@ class PromptOrigins:
                 return NOWHERE
         return value
 
+    def axis_value(self, job: Job, axis: str) -> Place | None:
+        """Where the value of a job on a matrix axis stands."""
+        axes = self._shots[job.shot].axes if job.shot in self._shots else ()
+        ids = dict(job.values)
+        values = (value for each in axes if each.name == axis for value in each.values)
+        return next((value.place for value in values if value.id == ids.get(axis)), None)
+
     def line(self, template: Template, number: int) -> Origin:
         """A line of a template."""
         key = (id(template), number)
@@ -177,11 +184,9 @@ class PromptOrigins:
             return self._of_shot(shot) if rest[:1] == ("tags",) else None
         if name in _NUMBERS:
             return None
-        for position, axis in enumerate(shot.axes):
-            if axis.name == name:
-                id_ = job.values[position][1]
-                place = next(value.place for value in axis.values if value.id == id_)
-                return self._known(f"matrix.{name}.{id_}", place, (name,), ("value", name, id_))
+        if (place := self.axis_value(job, name)) is not None:
+            id_ = dict(job.values)[name]
+            return self._known(f"matrix.{name}.{id_}", place, (name,), ("value", name, id_))
         if name == "vars" and rest:
             name, rest = str(rest[0]), rest[1:]
         written = self.declared.written

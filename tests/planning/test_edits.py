@@ -351,6 +351,20 @@ def test_places_of_options_and_trims_are_those_of_what_was_said() -> None:
     }
 
 
+def test_a_new_value_and_a_new_take_are_named_where_they_were_written() -> None:
+    """Against a revision: the value's own line, and that of `takes`."""
+    before = Written.of()
+    after = before.edited(
+        ("shotlist.yaml", "        metro:", "        dock: on a dock\n        metro:"),
+        ("shotlist.yaml", "    characters: [panda]\n", "    characters: [panda]\n    takes: 2\n"),
+    )
+    text = after.files["shotlist.yaml"]
+    assert rows(compared(before, after)) == {
+        f"shotlist.yaml:{line(text, 'dock')} — new value place: dock": 4,
+        f"shotlist.yaml:{line(text, 'takes')} — new take": 1,
+    }
+
+
 def test_the_rows_of_a_long_plan_add_up() -> None:
     """What is not listed is summed up with its jobs and its money."""
     cast = "".join(f"  c{n:02}: {{image: fox.png, name: number {n}}}\n" for n in range(50))
