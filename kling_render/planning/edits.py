@@ -39,7 +39,7 @@ def with_edits(plan: Plan, earlier: Mapping[str, str], project: Project, before:
         project: says what its prompts are made of; without that the plan stays as it is.
         before: the earlier shot list, if it is at hand.
     """
-    changed = [planned for planned in plan.jobs if _is_edited(planned)]
+    changed = [planned for planned in plan.jobs if _is_edited(planned)] if plan.totals.render else []
     if not changed or project.origins is None:
         return plan
     olds = ((p.job, prompt_in(earlier.get(p.job.id, ""))) for p in changed)
@@ -53,7 +53,7 @@ def with_edits(plan: Plan, earlier: Mapping[str, str], project: Project, before:
 
 def with_edits_of(whole: Plan, part: Plan) -> Plan:
     """A part of a plan with the edits that the whole plan names."""
-    if not any(_is_edited(planned) for planned in part.jobs):
+    if not part.totals.render or not any(_is_edited(planned) for planned in part.jobs):
         return part
     named = {planned.job.id: planned.reasons for planned in whole.jobs if _is_edited(planned)}
     return replace(part, jobs=tuple(replace(p, reasons=named.get(p.job.id, p.reasons)) for p in part.jobs))
