@@ -11,6 +11,7 @@ import asyncio
 import codecs
 import os
 import re
+import select
 import signal
 import sys
 import threading
@@ -205,14 +206,23 @@ class _Posix:
             self._let_go()
             self._look_again()
             return
-        try:
-            got = os.read(self._fd, 1024)
-        except OSError:
-            got = b""
+        got = self._all()
         if got:
             self._press(self._decoder.decode(got))
         else:
             self._let_go()
+
+    def _all(self) -> bytes:
+        """Everything that waits, in one piece: the end of a long pasted text must not look like a key."""
+        got = b""
+        try:
+            while piece := os.read(self._fd, 4096):
+                got += piece
+                if not select.select([self._fd], [], [], 0)[0]:
+                    break
+        except OSError:
+            return got
+        return got
 
 
 class Msvcrt(Protocol):

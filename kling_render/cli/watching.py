@@ -37,6 +37,8 @@ from kling_render.workspace.times import SystemClock
 from kling_render.workspace.watching import Watching
 from kling_render.workspace.workspace import PREVIZ, ListSource
 
+_LEAST_POLL_S = 0.2
+
 
 class Told(Protocol):
     """A view of the session, and of what its runs do."""
@@ -69,7 +71,15 @@ def watch(invocation: Invocation, select: Sequence[str], given: dict[str, Any]) 
     source, clock, _ = invocation.sources()
     if source.text is not None:
         raise UsageError("a shot list from standard input cannot be watched", help="name a file with -f")
-    with invocation.open_store(settings) as store, only_watcher(store.layout, source.path, iso(clock.now())):
+    poll = given["poll"]
+    if poll is not None and poll < _LEAST_POLL_S:
+        raise UsageError(
+            f"--poll {poll:g}s would keep a core busy", help=f"{_LEAST_POLL_S} s is the least; 2s is usual"
+        )
+    with (
+        invocation.open_store(settings) as store,
+        only_watcher(store.layout, source.path, iso(clock.now()), users=_users_folder()),
+    ):
         return asyncio.run(_session(invocation, settings, source, store=store, select=select, given=given))
 
 
@@ -117,14 +127,27 @@ async def _session(
     )
     link.watching = watching
     interrupted = _heed_signals(watching)
-    with _shown(invocation, audience, clock, source.path.parent, given["events"], keys=terminal) as shown:
-        try:
-            report = await (with_keys(watching, invocation, inputs, shown) if terminal else watching.execute())
-        finally:
-            inputs.close()
+    report = None
+    try:
+        with _shown(invocation, audience, clock, source.path.parent, given["events"], keys=terminal) as shown:
+            try:
+                report = await (with_keys(watching, invocation, inputs, shown) if terminal else watching.execute())
+            finally:
+                inputs.close()
+    except OSError:
+        if not interrupted:
+            raise
+        # The terminal was closed: there is nothing to tidy up on it.
     if interrupted:
         return EXIT_INTERRUPTED
     return report.exit_code if report is not None and report.exit_code != EXIT_INTERRUPTED else 0
+
+
+def _users_folder() -> Path:
+    """Where this user's sessions are known, whatever the store."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("kling-render", appauthor=False)) / "watchers"
 
 
 def _options(settings: Settings, *, without_log: bool) -> Callable[[tuple[Cap, ...], bool], Options]:
@@ -141,14 +164,16 @@ def _options(settings: Settings, *, without_log: bool) -> Callable[[tuple[Cap, .
     return options
 
 
-def _admission(settings: Settings, *, yes: bool, max_usd: Any, terminal: bool) -> Callable[[Replan], None]:
+def _admission(
+    settings: Settings, *, yes: bool, max_usd: Any, terminal: bool
+) -> Callable[[Replan], SpendingRefused | None]:
     """Without a terminal nobody can agree, so the consent is given with the command, as for `render`."""
 
-    def admit(replan: Replan) -> None:
+    def admit(replan: Replan) -> SpendingRefused | None:
         project = replan.planned.project
         if terminal or project.provider == PREVIZ or (yes and has_cap(settings, project.budget, max_usd)):
-            return
-        raise SpendingRefused(
+            return None
+        return SpendingRefused(
             "saves would be paid for, and nobody is here to agree",
             help="without a terminal `watch` needs --yes and a cap: --max-usd N, or a budget",
             code="no-cap" if yes else "no-consent",

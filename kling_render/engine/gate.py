@@ -16,6 +16,7 @@ class Gate:
         self.concurrency = Concurrency(ceiling)
         self.in_flight = 0
         self.closed = False
+        self._paused = False
         self._clock = clock
         self._not_before = 0.0
         self._waiting: deque[asyncio.Future[bool]] = deque()
@@ -49,6 +50,11 @@ class Gate:
         self.concurrency.limited(self.in_flight)
         self._not_before = max(self._not_before, self._clock.monotonic() + wait_s)
 
+    def pause(self, paused: bool) -> None:
+        """Let nobody in for a while; who is in flight goes on."""
+        self._paused = paused
+        self._admit()
+
     def close(self) -> None:
         """Let nobody in any more."""
         self.closed = True
@@ -64,7 +70,7 @@ class Gate:
         if pause > 0:
             self._wake_after(pause)
             return
-        while self._waiting and self.in_flight < self.concurrency.allowed:
+        while self._waiting and not self._paused and self.in_flight < self.concurrency.allowed:
             place = self._waiting.popleft()
             if not place.done():
                 self.in_flight += 1

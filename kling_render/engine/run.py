@@ -102,6 +102,10 @@ class Run:
         self._gate.close()
         self._tasks.leave()
 
+    def pause(self, paused: bool) -> None:
+        """Submit nothing new for a while; what runs goes on."""
+        self._gate.pause(paused)
+
     def waiting(self) -> frozenset[str]:
         """Keys of the works for which nothing has been sent in this run, and may still be."""
         jobs = self.report.jobs

@@ -9,13 +9,13 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kling_render.disk import locks
 from kling_render.disk.publish import make_folders
-from kling_render.errors import UsageError
+from kling_render.errors import StoreFault, UsageError
 from kling_render.store import faults
 from kling_render.store.layout import Layout
 
@@ -36,22 +36,32 @@ class Watched:
 
 
 @contextmanager
-def only_watcher(layout: Layout, shot_list: Path, since: str) -> Iterator[None]:
-    """While inside, nobody else can watch the shot list on this store.
+def only_watcher(layout: Layout, shot_list: Path, since: str, *, users: Path | None = None) -> Iterator[None]:
+    """While inside, nobody else watches the shot list on this store, nor this user on another store.
 
     Args:
         layout: the store's.
         shot_list: the file, as it was named; symlinks lead to the same project.
         since: ISO 8601, UTC; told to whoever else tries.
+        users: a folder of this user, whatever the store; nothing is held there if it cannot be written.
 
     Raises:
         UsageError: somebody watches it already.
         StoreFault: the disk refused.
     """
+    with _locked(layout.watchers, shot_list, since), ExitStack() as stack:
+        if users is not None:
+            with contextlib.suppress(StoreFault):
+                stack.enter_context(_locked(users, shot_list, since))
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, shot_list: Path, since: str) -> Iterator[None]:
     name = hashlib.sha256(os.fsencode(os.path.realpath(shot_list))).hexdigest()[:32]
-    path = layout.watchers / f"{name}.lock"
+    path = folder / f"{name}.lock"
     try:
-        make_folders(layout.watchers, mode=0o700)
+        make_folders(folder, mode=0o700)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as fault:
         raise faults.of_os(fault, "register the watcher in the store", path) from fault

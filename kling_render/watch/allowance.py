@@ -19,6 +19,8 @@ class Purse:
     #: What the tightest budget of the user leaves; None: there is none.
     left: Decimal | None = None
     budget: str = ""
+    #: Why nothing may be spent at all; empty when something may.
+    refused: str = ""
 
 
 def refusal(cost: Decimal | None, queued: Decimal | None, purse: Purse) -> str | None:
@@ -31,6 +33,8 @@ def refusal(cost: Decimal | None, queued: Decimal | None, purse: Purse) -> str |
         queued: of earlier saves, agreed on and not sent yet.
         purse: what may be spent.
     """
+    if purse.refused:
+        return purse.refused
     if cost is None or queued is None:
         return "its price is not known"
     per_save, per_hour = purse.allowance.per_save_usd, purse.allowance.per_hour_usd

@@ -26,7 +26,6 @@ _PREFIXES = (
     "._",  # macOS, on drives without its attributes
     ".#",  # emacs' lock
     "~$",  # Office's owner file
-    "~wr",  # Word's temporary files: ~WRD0001.tmp, ~WRL…
     ".~",  # LibreOffice's lock .~lock.x#, Syncthing's ~syncthing~
     "~syncthing~",
     ".syncthing.",

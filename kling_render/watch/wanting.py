@@ -7,7 +7,7 @@ allowance covers it, or when the user says so. `goal` is the whole answer: whoev
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from kling_render.planning.prices import total_usd
@@ -25,6 +25,8 @@ class Wish:
     #: What can be had for nothing: restored, resumed, made by a free provider; and what runs and is wanted no more.
     free: frozenset[str]
     purse: Purse
+    #: Where the results belong: with another provider the session begins anew.
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,23 @@ class Wanting:
     _failed: frozenset[str] = _NO_KEYS
     _left: frozenset[str] = _NO_KEYS
     _look_at: float | None = None
-    _began: bool = field(default=False)
+    _began: bool = False
+    #: A save is being read, or cannot be used: nothing more is sent before there is a plan again.
+    paused: bool = False
+    _reading: bool = False
+    #: Keys pressed while a save was read: they mean the plan that is about to come.
+    _word: bool = False
+    _no: bool = False
 
     @property
     def goal(self) -> frozenset[str]:
-        """Keys of the results that a run should be about now."""
+        """Keys of the results that a run should be about."""
         return (self.approved | (self.wish.free if self.wish else _NO_KEYS)) - self._failed - self._left
+
+    @property
+    def startable(self) -> frozenset[str]:
+        """The part of the goal that a run may begin with now."""
+        return self.goal - self.approved if self.paused else self.goal
 
     @property
     def wake_at(self) -> float | None:
@@ -92,23 +105,35 @@ class Wanting:
         if self.wish is None:
             return None
         keys = frozenset(self.wish.pays) - self.approved
-        return self._hold(keys, None, "press r to render it") if keys else None
+        return self._hold(keys, None, self._why(keys)) if keys else None
+
+    def _why(self, keys: frozenset[str]) -> str:
+        if self.wish is not None and self.wish.purse.refused:
+            return self.wish.purse.refused
+        if keys <= self._failed:
+            return "it failed and is not tried again by itself"
+        if keys <= self._left:
+            return "the last run was stopped before it"
+        return "it is not rendered by itself"
 
     def changed(self) -> None:
         """Something was saved: what is not paid for yet waits until the save has settled and is planned."""
+        self.paused = self._reading = True
         if self.held is not None and self.held.until is not None:
             self.held = Held(self.held.keys, self.held.usd, None, "a newer save is being read")
 
     def broken(self) -> None:
         """A save cannot be used: the last good plan stays, and nothing is paid for by itself."""
+        self.paused, self._reading = True, False
+        self._word = self._no = False
         if self.held is not None:
-            self.held = Held(
-                self.held.keys, self.held.usd, None, "the last save cannot be used; press r for the plan before it"
-            )
+            self.held = Held(self.held.keys, self.held.usd, None, "the last save cannot be used")
 
     def planned(self, wish: Wish, now: float, *, saved: bool = True) -> None:
         """A good plan was made, because of a save or (`saved` false) because a run has ended."""
+        self._began = self._began and (self.wish is None or self.wish.namespace == wish.namespace)
         self.wish = wish
+        self.paused = self._reading = False
         pays = frozenset(wish.pays)
         if not self._began:
             self._began = True
@@ -125,6 +150,11 @@ class Wanting:
         before, self.held = self.held, None
         if new:
             self.held = self._judged(new, now, before)
+        if self._word:
+            self.pressed_render()
+        elif self._no:
+            self.pressed_cancel()
+        self._word = self._no = False
 
     def _judged(self, new: frozenset[str], now: float, before: Held | None) -> Held:
         assert self.wish is not None
@@ -138,9 +168,13 @@ class Wanting:
         return self._hold(new, now + hold, "within the allowance")
 
     def pressed_render(self) -> None:
-        """The user wants everything that waits to be paid for."""
+        """The user wants everything that waits to be paid for; of a save that is being read, once it is planned."""
+        if self._reading:
+            self._word, self._no = True, False
+            return
         if self.wish is None:
             return
+        self.paused = False
         word = frozenset(self.wish.pays) - self.approved
         self.approved |= word
         self.asked_for |= word
@@ -150,6 +184,9 @@ class Wanting:
 
     def pressed_cancel(self) -> bool:
         """The user wants to think before the held jobs are paid for; whether there was anything to cancel."""
+        if self._reading:
+            self._word, self._no = False, True
+            return True
         if self.held is None or self.held.until is None:
             return False
         self._unasked |= self.held.keys
@@ -175,7 +212,7 @@ class Wanting:
         self._look_at = min(times, default=None)
         if self.wish is not None:
             pays = {key: cost for key, cost in self.wish.pays.items() if key not in outcome.done}
-            self.wish = Wish(pays=pays, free=self.wish.free - outcome.done, purse=self.wish.purse)
+            self.wish = replace(self.wish, pays=pays, free=self.wish.free - outcome.done)
 
     def _hold(self, keys: Collection[str], until: float | None, why: str) -> Held:
         return Held(frozenset(keys), self._cost(keys), until, why)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -100,12 +99,18 @@ class Planner:
             finish: a run has ended: the index and the lock file are written from the new plan.
             calm: no run goes on, so that what the lock file names may be fetched.
         """
-        gc.unfreeze()  # what the last plan froze is garbage now
         files = RecordedFiles(DiskFiles())
         try:
             self.settings = self.settings_now()
             workspace = Workspace(
-                self.source, self.settings, self.store, self.clock, self.cwd, files=files, awaited=self._awaited
+                self.source,
+                self.settings,
+                self.store,
+                self.clock,
+                self.cwd,
+                files=files,
+                awaited=self._awaited,
+                lasts=False,
             )
             replan, notices = self._planned(workspace, calm=calm)
         except KlingRenderError as problem:
@@ -134,7 +139,8 @@ class Planner:
         lookup = self._priced_at is None or now - self._priced_at >= PRICES_S
         plan = partial(workspace.plan, project, inspection, self._digests, self.select)
         planned = plan(lookup=lookup, trusting=True)
-        if lookup and wants_to_pay(planned.everything):
+        sums = planned.everything.totals
+        if lookup and (sums.render or sums.locked) and project.provider != PREVIZ:
             self._priced_at = now
         notices: list[str] = []
         promised = {job.key for job in planned.plan.jobs if job.is_promised}
@@ -154,7 +160,8 @@ class Planner:
         pays = {p.key: p.up_to_usd for p in jobs if p.action is Action.RENDER and costs and p.up_to_usd != 0}
         made = {p.key for p in jobs if p.action is Action.RENDER}
         free = {p.key for p in jobs if p.action in _FREE and not p.is_promised} | made | self._under_way(planned)
-        return Wish(pays=pays, free=frozenset(free - pays.keys()), purse=self._purse(planned))
+        purse = self._purse(planned)
+        return Wish(pays=pays, free=frozenset(free - pays.keys()), purse=purse, namespace=planned.plan.namespace)
 
     def _under_way(self, planned: Planned) -> set[str]:
         """What the project has open, wanted by a job or not: it was paid for, so it is finished."""
@@ -209,9 +216,11 @@ class Planner:
         """A run of this session counts from now on."""
         self._runs[run_id] = False
 
-    def ended(self, run_id: str) -> None:
-        """The run submits nothing more."""
+    def ended(self, run_id: str, *, dearer: bool = False) -> None:
+        """The run submits nothing more; `dearer`: it was charged more than was held, so prices are asked for again."""
         self._runs[run_id] = True
+        if dearer:
+            self._priced_at = None
 
     def session(self, replan: Replan, goal: frozenset[str], watcher: Watcher) -> Session:
         """A session about the results of these keys."""

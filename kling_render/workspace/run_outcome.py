@@ -12,6 +12,8 @@ from kling_render.watch.news import RunOver
 from kling_render.watch.wanting import Outcome
 
 _DONE = frozenset({JobState.DONE, JobState.RESTORED, JobState.UP_TO_DATE})
+_OURS = frozenset({Stop.SUPERSEDED, Stop.INTERRUPTED})
+"""Stops that the session itself asked for."""
 _AGAIN_S = 60.0
 """Seconds after which what is in doubt is looked up again, where nobody knows better."""
 
@@ -52,7 +54,7 @@ def run_over(report: RunReport) -> RunOver:
     """What is told of a run that has ended."""
     states = Counter(job.state.value for job in report.jobs.values())
     spent = sum(job.credits or 0 for job in report.jobs.values())
-    stops = tuple(message for why, message in report.stops.items() if why is not Stop.SUPERSEDED)
+    stops = tuple(message for why, message in report.stops.items() if why not in _OURS)
     return RunOver(
         states=sorted(states.items()),
         spent=usd_of(spent),
@@ -60,3 +62,9 @@ def run_over(report: RunReport) -> RunOver:
         notices=tuple(report.notices),
         superseded=Stop.SUPERSEDED in report.stops,
     )
+
+
+def is_dearer(report: RunReport, works: Mapping[str, Work]) -> bool:
+    """Whether a job was charged more than was held for it."""
+    holds = {target.job: work.hold for work in works.values() for target in work.targets}
+    return any((job.credits or 0) > (holds.get(name) or 0) > 0 for name, job in report.jobs.items())

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from kling_render.engine.run import Run
-from kling_render.engine.work import Options, RunReport, Stop, Work
+from kling_render.engine.work import Options, Progress, RunReport, Stop, Work
 from kling_render.engine.world import Watcher
-from kling_render.errors import InputProblems, KlingRenderError
+from kling_render.errors import InputProblems, KlingRenderError, UsageError
 from kling_render.lifecycle.records import Cap
 from kling_render.planning.text import jobs_word
 from kling_render.ports import Clock
@@ -37,7 +37,7 @@ from kling_render.watch.news import (
 from kling_render.watch.scope import Scope
 from kling_render.watch.wanting import Held, Outcome, Wanting
 from kling_render.workspace.replanning import Attempted, Replan, fingerprint_of, hour_cap, jobs_of
-from kling_render.workspace.run_outcome import outcome_of, run_over
+from kling_render.workspace.run_outcome import is_dearer, outcome_of, run_over
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import PREVIZ, Planned
 
@@ -92,8 +92,8 @@ class Plans(Protocol):
         """A run counts from now on."""
         ...
 
-    def ended(self, run_id: str) -> None:
-        """A run submits nothing more."""
+    def ended(self, run_id: str, *, dearer: bool = False) -> None:
+        """A run submits nothing more; `dearer`: it cost more than was expected."""
         ...
 
 
@@ -132,8 +132,8 @@ class Watching:
     clock: Clock
     options: Callable[[tuple[Cap, ...], bool], Options]
     in_thread: Callable[[Callable[[], T]], Awaitable[T]] = asyncio.to_thread
-    #: Refuses to watch a project; looked at once, with its first good plan.
-    admit: Callable[[Replan], None] = lambda _replan: None
+    #: Why a project may not be paid for, with what helps; None when it may. The first good plan must be admitted.
+    admit: Callable[[Replan], KlingRenderError | None] = lambda _replan: None
     #: The last good plan.
     last: Replan | None = None
     _running: _Running | None = None
@@ -217,18 +217,20 @@ class Watching:
 
     def _steer(self) -> None:
         """Start what should be running and is not."""
-        if self._planning is None and self._stale:
+        if self._planning is None and self._stale and not (self.last and self.inputs.unsettled):
             self._stale = False
             self._planning = asyncio.create_task(self._plan_again())
-        goal = self.wanting.goal
+        goal, paused = self.wanting.goal, self.wanting.paused
         if self._running is None:
+            goal = self.wanting.startable
             if goal and self.last is not None and not (self._planning and self._fetching):
                 self._start(goal)
         elif not self._running.leaving and self._running.run is not None:
+            self._running.run.pause(paused)
             waiting = self._running.run.waiting()
             if waiting - goal:
                 self._tell_dropped(waiting - goal)
-            if goal - self._running.keys or waiting - goal:
+            if (goal - self._running.keys and not paused) or waiting - goal:
                 self._leave(Stop.SUPERSEDED, "a newer save goes on from here")
         self._show_held()
 
@@ -247,16 +249,22 @@ class Watching:
             self._scope = attempted.scope
             self.inputs.look_at(attempted.scope)  # it knows how things looked when they were read
         for notice in attempted.notices:
-            self.view.tell(Trouble(notice))
+            self.watcher.tell(Progress(event="note", facts={"text": notice}))
+        replan = attempted.replan
+        if replan is not None and (refused := self.admit(replan)) is not None:
+            if self.last is None:
+                raise refused
+            purse = replace(replan.wish.purse, refused=refused.message)
+            attempted = replace(attempted, replan=replace(replan, wish=replace(replan.wish, purse=purse)))
         if attempted.replan is None:
             problem = attempted.problem
             assert problem is not None
+            if self.last is None and isinstance(problem, UsageError):
+                raise problem  # a mistyped selection, not a slip of somebody who types
             self.wanting.broken()
             found = tuple(problem.diagnostics) if isinstance(problem, InputProblems) else ()
             self.view.tell(Broken(problem.message, found, problem.help or ""))
             return
-        if self.last is None:
-            self.admit(attempted.replan)
         self.last, saved, by_save = attempted.replan, self._saved, self._by_save
         self._saved, self._by_save = (), False
         planned = self.last.planned
@@ -324,7 +332,7 @@ class Watching:
     def _ended(self, running: _Running) -> RunReport | None:
         self._running = None
         if running.run is not None:
-            self.planner.ended(running.run.report.run)
+            self.planner.ended(running.run.report.run, dearer=is_dearer(running.run.report, running.works))
         try:
             report = running.task.result()
         except KlingRenderError as problem:
@@ -342,7 +350,9 @@ class Watching:
         self.view.tell(Dropped(tuple(sorted(jobs))))
 
     def _show_held(self) -> None:
-        held = self.wanting.held or self.wanting.waiting
+        held = self.wanting.held or (None if self._stale or self._planning else self.wanting.waiting)
+        if held is None and self._shown is not None and (self._stale or self._planning):
+            return  # what waits is told when its plan is there
         if held != self._shown:
             self._shown = held
             jobs = jobs_of(self.last.planned, held.keys) if held and self.last else ()

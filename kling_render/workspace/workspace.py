@@ -77,6 +77,8 @@ class Workspace:
     #: Whether jobs whose inputs break a rule are blocked, instead of the whole batch being refused.
     skips_invalid: bool = False
     files: ProjectFiles = field(default_factory=DiskFiles)
+    #: A plan of it lives as long as the command.
+    lasts: bool = True
     #: By result key, what the lock file named and this store knows as paid, without its bytes so far: never paid for.
     awaited: dict[str, Promise] = field(default_factory=dict)
 
@@ -243,7 +245,8 @@ class Workspace:
 
             promises |= promises_of(self, project, everything, results, digests)
         everything = with_edits(promised(everything, promises), facts.earlier, project)
-        gc.freeze()  # it lives as long as the command: the collector need not walk it again
+        if self.lasts:
+            gc.freeze()  # it lives as long as the command: the collector need not walk it again
         outlook = None
         if (everything.totals.render or everything.totals.locked) and project.provider != PREVIZ:
             # Prices are asked for when something is to be paid: a run without work asks nobody anything.

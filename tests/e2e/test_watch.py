@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from tests.e2e.harness import PAY, Ended, Studio, finished, wait_until
 
 QUICK = {"settle_seconds": 0.1, "hold_seconds": 0.3}
@@ -133,12 +131,14 @@ def test_a_broken_list_is_told_and_mended_without_a_restart(studio: Studio) -> N
 
 
 def test_two_sessions_do_not_watch_one_project(studio: Studio) -> None:
-    """The second one says who and where, also when it comes by a symlink; the lock goes with its process."""
+    """The second one says who and where, also by a symlink and with another store; the lock goes with its process."""
     with watching(studio, "--provider", "previz") as session:
         (studio.folder / "other").symlink_to(studio.project)
         second = studio.run("watch", "--provider", "previz", cwd=studio.folder / "other")
         assert second.code == 2
         assert f"process {session.process.pid}" in second.err
+        elsewhere = studio.run("watch", "--provider", "previz", KLING_RENDER_STORE=str(studio.folder / "store2"))
+        assert elsewhere.code == 2
         session.process.kill()
         session.process.communicate()
     with watching(studio, "--provider", "previz") as session:
@@ -192,16 +192,31 @@ def test_a_list_from_standard_input_cannot_be_watched(studio: Studio) -> None:
     assert "cannot be watched" in ended.err
 
 
-def test_a_selection_that_matches_nothing_is_told(studio: Studio) -> None:
-    """Watching goes on: the shot may be about to be written."""
+def test_a_selection_that_matches_nothing_ends_the_session_at_its_start_only(studio: Studio) -> None:
+    """A mistyped word is told at once; a shot that is being renamed is waited for."""
     studio.write_list(watch=QUICK)
-    with watching(studio, "--provider", "previz", "sc999") as session:
+    mistyped = studio.run("watch", "--provider", "previz", "sc999")
+    assert mistyped.code == 2
+    assert "sc999" in mistyped.err
+    with watching(studio, "--provider", "previz", "sc010") as session:
+        studio.write_list(watch=QUICK, shots=[{"id": "sc011", "prompt": "elsewhere"}])
         wait_until(lambda: session.events("broken"))
-        listed = yaml.safe_load((studio.project / "shotlist.yaml").read_text())
-        listed["shots"].append({"id": "sc999", "prompt": "late"})
-        (studio.project / "shotlist.yaml").write_text(yaml.safe_dump(listed))
+        studio.write_list(watch=QUICK, shots=[{"id": "sc010", "prompt": "late"}])
         wait_until(lambda: len(studio.videos("renders.previz")) >= 2, 30)
         session.end()
+
+
+def test_from_rehearsals_to_the_real_thing_is_no_save(studio: Studio) -> None:
+    """Nobody agreed to pay when the session began, and nobody is here to agree now."""
+    studio.write_list(watch=QUICK, provider="previz")
+    assert studio.run("plan", "--provider", "aimlapi").code == 0
+    with watching(studio) as session:
+        wait_until(lambda: len(session.events("run-over")) == 1, 30)
+        studio.write_list(watch=QUICK)
+        wait_until(lambda: any("nobody is here" in str(event) for event in session.events("holding")))
+        ended = session.end(signal.SIGHUP)
+    assert ended.code == 130
+    assert studio.accepted() == 0
 
 
 def test_what_the_lock_file_names_is_fetched_for_nothing(studio: Studio) -> None:

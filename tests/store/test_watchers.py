@@ -46,6 +46,24 @@ def test_another_list_of_the_same_folder_is_another_project(tmp_path: Path, shot
         pass
 
 
+def test_one_user_does_not_watch_a_project_on_two_stores(tmp_path: Path, shot_list: Path) -> None:
+    """Each would pay for the same save."""
+    users = tmp_path / "cache"
+    with (
+        only_watcher(Layout(tmp_path / "store"), shot_list, SINCE, users=users),
+        pytest.raises(UsageError, match="being watched already"),
+        only_watcher(Layout(tmp_path / "other"), shot_list, SINCE, users=users),
+    ):
+        pass
+
+
+def test_a_users_folder_that_cannot_be_written_does_not_matter(tmp_path: Path, shot_list: Path) -> None:
+    """The store's lock holds all the same."""
+    (tmp_path / "cache").write_text("in the way")
+    with only_watcher(Layout(tmp_path / "store"), shot_list, SINCE, users=tmp_path / "cache"):
+        pass
+
+
 def test_the_project_is_free_again_afterwards(tmp_path: Path, shot_list: Path) -> None:
     """Whatever ended the session."""
     layout = Layout(tmp_path / "store")

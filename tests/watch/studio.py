@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from kling_render.engine.work import JobReport, JobState, Options, RunReport, Stop, Target, Work
-from kling_render.errors import KlingRenderError, Place, UsageError
+from kling_render.errors import InputProblems, KlingRenderError, Place
 from kling_render.lifecycle.records import Cap, credits_of
 from kling_render.planning.manifest import InputIdentity
 from kling_render.planning.plan import totals
@@ -126,6 +126,7 @@ class Desk:
         wish = Wish(
             pays=pays, free=frozenset(free - pays.keys()), purse=Purse(allowance=self.allowance, last_hour=self.spent)
         )
+        wish = replace(wish, namespace=self.provider)
         from kling_render.workspace.workspace import Planned
 
         found = Planned(project, cast(Any, None), plan, plan)
@@ -165,7 +166,7 @@ class Desk:
     def began(self, run_id: str) -> None:
         """As `Planner.began`."""
 
-    def ended(self, run_id: str) -> None:
+    def ended(self, run_id: str, *, dearer: bool = False) -> None:
         """As `Planner.ended`."""
 
 
@@ -214,6 +215,7 @@ class _Run:
         self._desk = desk
         self._works = {work.key: work for work in works}
         self._left = asyncio.Event()
+        self._paused = False
         for work in works:
             self._tell(work.key, JobState.WAITING)
 
@@ -221,6 +223,9 @@ class _Run:
         return frozenset(
             key for key, work in self._works.items() if self.report.jobs[work.targets[0].job].state is JobState.WAITING
         )
+
+    def pause(self, paused: bool) -> None:
+        self._paused = paused
 
     def leave(self, why: Stop, message: str) -> None:
         self.report.stops.setdefault(why, message)
@@ -245,7 +250,7 @@ class _Run:
                     self._tell(key, JobState.DONE)
                 elif key in desk.fails:
                     self._tell(key, JobState.FAILED)
-                elif len(desk.running) < desk.at_once:
+                elif len(desk.running) < desk.at_once and not self._paused:
                     desk.submits.append((now, key))
                     desk.spent += desk.usd or 0
                     desk.running[key] = now + RENDER_S
@@ -254,7 +259,7 @@ class _Run:
                 break
             next_end = min(desk.running.values(), default=now + 1)
             try:
-                await asyncio.wait_for(self._left.wait(), max(next_end - now, 0.001))
+                await asyncio.wait_for(self._left.wait(), max(min(next_end - now, 1.0), 0.001))
             except TimeoutError:
                 continue
         return self.report
@@ -339,9 +344,9 @@ class Session:
         await asyncio.sleep(0.01)
 
 
-def problem(text: str = "mapping values are not allowed here") -> KlingRenderError:
+def problem() -> KlingRenderError:
     """What a broken list says."""
-    return UsageError(text)
+    return InputProblems([])
 
 
 __all__ = ["Desk", "Session", "job", "problem", "replace"]

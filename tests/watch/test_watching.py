@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from kling_render.engine.work import Stop
-from kling_render.errors import SpendingRefused
+from kling_render.errors import SpendingRefused, UsageError
 from kling_render.watch.news import Broken, Dropped, Holding, Rendering, Replanned, RunOver
 from kling_render.workspace.replanning import Replan
 from tests.watch.studio import ALLOWANCE, LIST, Desk, Session, problem
@@ -101,6 +101,111 @@ def test_nothing_is_paid_for_because_of_a_plan_that_is_older_than_the_last_save(
         assert [key for _, key in desk.submits] == ["whole"]
 
     told(session, story)
+
+
+def test_the_queue_pauses_while_a_save_is_read_or_cannot_be_used() -> None:
+    """What runs goes on; nothing more is sent before there is a good plan again."""
+    desk = Desk(wanted={name: f"{name}0" for name in "abcd"}, done={"a0", "b0", "c0", "d0"}, at_once=1)
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a1", b="b1", c="c1", d="d1")
+        await asyncio.sleep(HOLD_S + 2)
+        assert len(desk.submits) == 1
+        desk.broken = problem()
+        await session.save()
+        await asyncio.sleep(2000)
+        assert len(desk.submits) == 1
+        assert desk.done >= {desk.submits[0][1]}
+        desk.broken = None
+        await session.save()
+        await asyncio.sleep(2000)
+        assert {key for _, key in desk.submits} == {"a1", "b1", "c1", "d1"}
+
+    told(session, story)
+
+
+def test_a_key_pressed_while_a_save_is_read_means_that_save() -> None:
+    """Not the text before it."""
+    desk = Desk(wanted={"a": "a1"}, done={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="old")
+        await asyncio.sleep(1)
+        session.watching.changed(frozenset({LIST}))
+        session.watching.render_held()
+        await asyncio.sleep(1)
+        assert desk.submits == []
+        await session.save(a="new")
+        await asyncio.sleep(1)
+        assert [key for _, key in desk.submits] == ["new"]
+
+    told(session, story)
+
+
+def test_nothing_is_read_at_the_end_of_a_run_that_has_not_settled() -> None:
+    """The files are planned when they are at rest, whoever else wants a plan."""
+    desk = Desk(wanted={"a": "a0", "b": "b0"}, done={"a0", "b0"})
+    session = Session(desk)
+
+    async def story() -> None:
+        await session.save(a="a1")
+        await asyncio.sleep(HOLD_S + 1)
+        plans = desk.plans
+        session.files.unsettled = frozenset({LIST})
+        desk.wanted["b"] = "half"
+        await asyncio.sleep(600)
+        assert desk.done >= {"a1"}
+        assert desk.plans == plans
+        session.files.unsettled = frozenset()
+        await session.save(b="b1")
+        await asyncio.sleep(HOLD_S + 1)
+        assert [key for _, key in desk.submits] == ["a1", "b1"]
+
+    told(session, story)
+
+
+def test_another_provider_begins_anew() -> None:
+    """Whoever goes from rehearsals to the real thing has not agreed to anything yet."""
+    desk = Desk(wanted={"a": "a1"}, provider="previz")
+    session = Session(desk)
+
+    async def story() -> None:
+        await asyncio.sleep(400)
+        desk.submits.clear()
+        desk.provider = "aimlapi"
+        await session.save(a="real")
+        await asyncio.sleep(100)
+        assert desk.submits == []
+        session.watching.render_held()
+        await asyncio.sleep(1)
+        assert [key for _, key in desk.submits] == ["real"]
+
+    told(session, story)
+
+
+def test_what_may_not_be_paid_for_later_waits_and_says_why() -> None:
+    """The cap was removed from the list: the session goes on, without paying."""
+    desk = Desk(wanted={"a": "a1"}, done={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        session.watching.admit = lambda _replan: SpendingRefused("there is no cap")
+        await session.save(a="a2")
+        await asyncio.sleep(100)
+        assert desk.submits == []
+        assert session.watching.wanting.held is not None
+        assert session.watching.wanting.held.why == "there is no cap"
+
+    told(session, story)
+
+
+def test_a_mistyped_selection_ends_the_session_at_its_start() -> None:
+    """It is no slip of somebody who types a list."""
+    session = Session(Desk(wanted={"a": "a1"}, broken=UsageError("no job matches")))
+    with pytest.raises(UsageError):
+        play(session.watching.execute())
 
 
 def test_what_is_queued_and_no_longer_wanted_is_dropped_and_what_runs_is_finished() -> None:
@@ -257,8 +362,8 @@ def test_a_project_that_may_not_be_watched_ends_the_session() -> None:
     """Without a terminal the consent is given with the command."""
     session = Session(Desk(wanted={"a": "a1"}))
 
-    def refuse(_replan: Replan) -> None:
-        raise SpendingRefused("nobody is here to agree")
+    def refuse(_replan: Replan) -> SpendingRefused:
+        return SpendingRefused("nobody is here to agree")
 
     session.watching.admit = refuse
     with pytest.raises(SpendingRefused):
