@@ -130,6 +130,18 @@ def test_a_broken_list_is_told_and_mended_without_a_restart(studio: Studio) -> N
     assert "shotlist.yaml" in ended.err
 
 
+def test_a_cap_holds_over_all_saves_of_a_session(studio: Studio) -> None:
+    """One job at $0.448 fits under $0.60, the next one does not."""
+    one = {"characters": {"fox": {"image": "fox.png"}}}
+    studio.write_list(**one, watch=QUICK)
+    with watching(studio, "--yes", "--max-usd", "0.60") as session:
+        wait_until(lambda: len(session.events("run-over")) == 1, 30)
+        studio.write_list(**one, watch=QUICK, shots=[{"id": "sc010", "prompt": "on a boat"}])
+        wait_until(lambda: any("--max-usd leaves" in str(event) for event in session.events("holding")))
+        session.end()
+    assert studio.accepted() == 1
+
+
 def test_two_sessions_do_not_watch_one_project(studio: Studio) -> None:
     """The second one says who and where, also by a symlink and with another store; the lock goes with its process."""
     with watching(studio, "--provider", "previz") as session:
