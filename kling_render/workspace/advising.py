@@ -20,6 +20,9 @@ from kling_render.store.cache import Cache
 ADVICE = frozenset(CODES.values())
 """Codes of the warnings that come from here."""
 
+_SEEN = frozenset(CODES) - {"size"}
+"""Names of what shows only when a clip is watched; one of which all is allowed is not."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -75,7 +78,7 @@ def advise(
         clip: tuple[object, ...] = id(request.video), request.start, request.end
         if clip not in uses:
             use = _use(request, looked)
-            if use is not None:
+            if use is not None and not _SEEN <= set(use.ref.allow):
                 uses[clip] = use
         if request.keep_audio:
             loud.setdefault(clip)

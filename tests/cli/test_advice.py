@@ -75,6 +75,17 @@ def test_what_is_allowed_beside_a_file_is_not_said(film: Path) -> None:
     assert called(film, "check").out == "1 job, no errors\n"
 
 
+def test_a_clip_of_which_all_is_allowed_is_not_watched(film: Path) -> None:
+    """It would cost time to no end."""
+    put(film, walk=", allow: [cuts, camera, speed, silence], start: 0.1")
+    assert "KR0220" not in warnings(film)
+    folder = film.parent / "store" / "warnings"
+    before = set(folder.iterdir()) if folder.exists() else set()
+    put(film, walk=", allow: [camera, speed, silence], start: 0.1")
+    assert "KR0220" in warnings(film)
+    assert set(folder.iterdir()) - before
+
+
 def test_a_plan_counts_them_in_one_line(film: Path) -> None:
     """With `-v` it shows them."""
     put(film)
