@@ -213,6 +213,9 @@ class Wanting:
         if self.wish is not None:
             pays = {key: cost for key, cost in self.wish.pays.items() if key not in outcome.done}
             self.wish = replace(self.wish, pays=pays, free=self.wish.free - outcome.done)
+        if self.held is not None and self.held.keys & outcome.done:
+            rest = self.held.keys - outcome.done
+            self.held = self._hold(rest, self.held.until, self.held.why) if rest else None
 
     def _hold(self, keys: Collection[str], until: float | None, why: str) -> Held:
         return Held(frozenset(keys), self._cost(keys), until, why)

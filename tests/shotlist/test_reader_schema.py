@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,11 @@ OTHERS = ["vars", "imports", "project", "provider"]
 POINTERS = [f"#/$defs/{name}" for name in DOCUMENT["$defs"]] + ["#"]
 
 
+def _has_whole_float(value: Any) -> bool:
+    """`2.0` and `1.1e+16` are integers for the library; the fast gear leaves them to it."""
+    return re.search(r"\.0|e\+", repr(value)) is not None
+
+
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(pointer=st.sampled_from(POINTERS), value=VALUES)
 def test_the_fast_gear_accepts_only_what_the_library_accepts(pointer: str, value: Any) -> None:
@@ -73,8 +79,7 @@ def test_the_fast_gear_accepts_only_what_the_library_accepts(pointer: str, value
         {"$ref": pointer, "$defs": DOCUMENT["$defs"]} if pointer != "#" else DOCUMENT
     ).is_valid(value)
     fast = shot_list_schema().holds(value, pointer)
-    whole_float = ".0" in repr(value)
-    assert fast == valid or (valid and whole_float)
+    assert fast == valid or (valid and _has_whole_float(value))
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -85,7 +90,7 @@ def test_the_gears_agree_on_whole_lists(section: str, value: Any) -> None:
     """The same for a list with one arbitrary section."""
     document = {"version": 1, section: [{"id": "a", "matrix": value}] if section == "shots" else value}
     fast = shot_list_schema().holds(document)
-    assert fast == VALIDATOR.is_valid(document) or ".0" in repr(value)
+    assert fast == VALIDATOR.is_valid(document) or _has_whole_float(value)
 
 
 def test_an_unknown_keyword_is_not_ignored() -> None:

@@ -201,6 +201,19 @@ def test_doubts_are_looked_up_again_at_their_time() -> None:
     assert wanting.goal == {"doubt"}
 
 
+def test_what_came_meanwhile_is_held_no_longer() -> None:
+    """Another job of the same request brought it."""
+    wanting = started()
+    wanting.planned(wish("a", "b"), 0.0)
+    wanting.ended(Outcome(done=frozenset({"a"})))
+    assert wanting.held is not None
+    assert (wanting.held.keys, wanting.held.usd) == ({"b"}, Decimal(1))
+    wanting.ended(Outcome(done=frozenset({"b"})))
+    wanting.tick(10.0)
+    assert wanting.held is None
+    assert wanting.goal == frozenset()
+
+
 def test_what_failed_and_costs_nothing_is_tried_again_at_the_next_save() -> None:
     """A folder that could not be written may have been mended."""
     wanting = started(free=("r",))
