@@ -10,20 +10,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
 
 from kling_render.media.captions import overlay
-from kling_render.media.cutout import cut_out
 from kling_render.media.encode import Mp4Writer
 from kling_render.media.mover import Track, find_mover
 from kling_render.media.planes import Layer, lay, layer, push_back
 from kling_render.media.rehearsal import RehearsalSpec
-from kling_render.media.window import BT709, EmptyWindowError, Plane, Window, even, split, upright
+from kling_render.media.sprite import Sprite
+from kling_render.media.window import BT709, TICKS, EmptyWindowError, Plane, Shown, Window, even, split, upright
 
 _CACHED_CLIPS = 3
 _CACHED_BYTES = 128 << 20
-_ANALYSIS_ROWS = 120
-_REC709, _LIMITED = 1, 1
+_ANALYSIS_ROWS, _ANALYSIS_RATE = 120, 15.0
+_LIMITED, _FULL = 1, 2
+_TALLER, _LOWER = 1.12, 0.015
+"""By how much the character is taller than the figure it covers, and stands lower (a part of the picture's height)."""
 
 #: A picture and the ticks at which it is shown.
 Timed = tuple[Plane, int, int]
@@ -35,7 +36,9 @@ class Background:
 
     size: tuple[int, int]
     rate: Fraction
+    #: The figure's way, `track_rate` moments a second.
     track: Track
+    track_rate: float
     sound: tuple[NDArray[np.float32], int] | None
     #: The dimmed frames; None when they are too many to keep and are decoded again.
     kept: list[Timed] | None
@@ -68,33 +71,47 @@ def _read(spec: RehearsalSpec) -> Background:
         if window.seconds <= 0:
             raise EmptyWindowError("nothing of the clip lies between start and end")
         size = _scaled(window.width, window.height, spec.max_edge)
-        kept: list[Timed] | None = []
+        pictures = window.seconds * window.rate
+        keep = size[0] * size[1] * 3 // 2 * (pictures + 2) <= _CACHED_BYTES
+        kept: list[Timed] | None = [] if keep else None
+        if not keep:
+            window.skim()
+        rate = min(float(window.rate), _ANALYSIS_RATE)
         small: list[Plane] = []
-        total = 0
-        for picture, start, end in _dimmed(window, size, small):
-            total += picture.nbytes
-            if kept is not None and total <= _CACHED_BYTES:
-                kept.append((picture, start, end))
-            else:
-                kept = None
+        for shown in window.frames():
+            _watch(shown, window.rotation, size, rate, small)
+            if kept is not None:
+                kept.append(_dimmed(shown, window.rotation, size))
         if not small:
             raise EmptyWindowError("the clip has no frame between start and end")
-        track = find_mover(np.stack(small), float(window.rate))
-        return Background(size, window.rate, track, window.sound(), kept)
+        track = find_mover(np.stack(small), rate)
+        return Background(size, window.rate, track, rate, window.sound(), kept)
 
 
-def _dimmed(window: Window, size: tuple[int, int], small: list[Plane] | None) -> Iterator[Timed]:
-    """The window's frames, scaled and pushed back; brightness for the analysis goes to `small`."""
-    stored = size[::-1] if window.rotation in (90, 270) else size
-    step = max(1, size[1] // _ANALYSIS_ROWS)
-    for shown in window.frames():
-        frame = shown.frame.reformat(
-            *stored, format="yuv420p", dst_colorspace=_REC709, dst_color_range=_LIMITED, interpolation="AREA"
-        )
-        if small is not None:
-            grey = frame.reformat(stored[0] // step, stored[1] // step, format="gray", interpolation="FAST_BILINEAR")
-            small.append(np.rot90(grey.to_ndarray(), -(window.rotation // 90)))
-        yield push_back(upright(frame.to_ndarray(), window.rotation)), shown.start, shown.end
+def _watch(shown: Shown, rotation: int, size: tuple[int, int], rate: float, small: list[Plane]) -> None:
+    """Add the frame's brightness to the evenly spaced small pictures, as often as it is shown at their times."""
+    until = shown.end * rate / TICKS
+    if len(small) >= until:
+        return
+    step = max(1, min(size) // _ANALYSIS_ROWS)
+    width, height = (max(8, edge // step) for edge in _stored(size, rotation))
+    grey = shown.frame.reformat(width, height, format="gray", interpolation="FAST_BILINEAR")
+    picture = np.rot90(grey.to_ndarray(), -(rotation // 90))
+    while len(small) < until:
+        small.append(picture)
+
+
+def _stored(size: tuple[int, int], rotation: int) -> tuple[int, int]:
+    return size[::-1] if rotation in (90, 270) else size
+
+
+def _dimmed(shown: Shown, rotation: int, size: tuple[int, int]) -> Timed:
+    """The frame, scaled and pushed back. Its colours are nearly gone, so which matrix they had does not matter."""
+    limited = _LIMITED if shown.frame.color_range == _FULL else None
+    frame = shown.frame.reformat(
+        *_stored(size, rotation), format="yuv420p", dst_color_range=limited, interpolation="AREA"
+    )
+    return push_back(upright(frame.to_ndarray(), rotation)), shown.start, shown.end
 
 
 def _frames(background: Background, spec: RehearsalSpec) -> Iterator[Timed]:
@@ -102,43 +119,17 @@ def _frames(background: Background, spec: RehearsalSpec) -> Iterator[Timed]:
         yield from ((picture.copy(), start, end) for picture, start, end in background.kept)
         return
     with Window(spec.clip, spec.start, spec.end) as window:
-        yield from _dimmed(window, background.size, None)
-
-
-class Sprite:
-    """The character with a shadow under it, at any height; each height is scaled once."""
-
-    def __init__(self, path: Path, max_height: int) -> None:
-        self._master = _with_shadow(cut_out(path, max_height))
-        self._scaled: dict[int, Layer] = {}
-
-    def at(self, height: int) -> Layer:
-        """The layer whose height is `height` (even)."""
-        if height not in self._scaled:
-            width = even(round(self._master.width * height / self._master.height))
-            self._scaled[height] = layer(self._master.resize((width, height), Image.Resampling.BICUBIC))
-        return self._scaled[height]
-
-
-def _with_shadow(character: Image.Image) -> Image.Image:
-    width, height = character.size
-    drop = max(2, height // 40)
-    canvas = Image.new("RGBA", (width, height + drop), (0, 0, 0, 0))
-    shadow = Image.new("L", canvas.size, 0)
-    box = (width * 0.12, height - drop * 2, width * 0.88, height + drop - 1)
-    ImageDraw.Draw(shadow).ellipse(box, fill=120)
-    canvas.putalpha(shadow.filter(ImageFilter.GaussianBlur(drop / 2)))
-    canvas.alpha_composite(character)
-    return canvas
+        for shown in window.frames():
+            yield _dimmed(shown, window.rotation, background.size)
 
 
 def compose(spec: RehearsalSpec, target: Path, backgrounds: Backgrounds) -> None:
     """Write the rehearsal to `target`."""
     background = backgrounds.get(spec)
-    width, height = background.size
-    words = layer(overlay(background.size, spec.lines))
-    strip = _used_rows(words.alpha)
-    sprite = Sprite(spec.image, height)
+    sprite = Sprite(spec.image, background.size)
+    lines = (*spec.lines, sprite.note) if sprite.note else spec.lines
+    words = layer(overlay(background.size, lines, heads(background.track)))
+    bands = _used_rows(words.alpha)
     sound = background.sound if spec.keep_audio else None
     with Mp4Writer(
         target,
@@ -147,26 +138,46 @@ def compose(spec: RehearsalSpec, target: Path, backgrounds: Backgrounds) -> None
         BT709,
         sound_rate=sound[1] if sound else None,
         sound_channels=sound[0].shape[0] if sound else 2,
-        preset="veryfast",
-        crf=25,
+        preset="superfast",
+        crf=26,
     ) as writer:
         if sound:
             writer.play(*sound)
-        for index, (picture, start, end) in enumerate(_frames(background, spec)):
+        for picture, start, end in _frames(background, spec):
             planes = split(picture)
-            _put(planes, sprite, background.track, index, (width, height))
-            for first, part in strip:
+            _put(planes, sprite, background, start / TICKS)
+            for first, part in bands:
                 lay(planes, part_of(words, first, part), 0, first)
             writer.show(picture, start, end)
 
 
-def _put(planes: tuple[Plane, Plane, Plane], sprite: Sprite, track: Track, index: int, size: tuple[int, int]) -> None:
-    at = min(index, len(track.centre) - 1)
-    figure = sprite.at(even(round(float(track.height[at]) * size[1] * 1.12)))
+def _put(planes: tuple[Plane, Plane, Plane], sprite: Sprite, background: Background, time: float) -> None:
+    """Lay the character over the figure as it stands at that time."""
+    track = background.track
+    centre, foot, tall, lean = (
+        _at(values, time * background.track_rate) for values in (track.centre, track.foot, track.height, track.lean)
+    )
+    width, height = background.size
+    figure = sprite.at(max(8.0, tall * height * _TALLER), lean)
     rows, columns = figure.y.shape
-    x = round(float(track.centre[at]) * size[0] - columns / 2)
-    y = round(float(track.foot[at]) * size[1] + size[1] * 0.015 - rows)
-    lay(planes, figure, x // 2 * 2, y // 2 * 2)
+    middle = (foot + _LOWER - tall * _TALLER / 2) * height
+    lay(planes, figure, round(centre * width - columns / 2), round(middle - rows / 2))
+
+
+def _at(values: NDArray[np.float64], moment: float) -> float:
+    """The value between two moments."""
+    last = len(values) - 1
+    before = min(int(moment), last)
+    share = min(moment, last) - before
+    return float(values[before] * (1 - share) + values[min(before + 1, last)] * share)
+
+
+def heads(track: Track) -> NDArray[np.float64]:
+    """Where the character's head is at each moment: left, top, right and bottom, in parts of the picture."""
+    tall = track.height * _TALLER
+    top = track.foot + _LOWER - tall
+    middle = track.centre + np.sin(np.radians(track.lean)) * tall * 0.35
+    return np.stack([middle - tall * 0.1, top, middle + tall * 0.1, top + tall * 0.3], axis=1)
 
 
 def _used_rows(alpha: Plane) -> list[tuple[int, int]]:

@@ -12,12 +12,14 @@ from kling_render.media.window import Plane
 
 Floats = NDArray[np.float32]
 
-_BACKGROUND_LIFT, _BACKGROUND_GAIN, _COLOUR_GAIN = 26, 0.46, 0.28
+# 256ths: brightness 26 + 0.46 × (y - 16), colour 128 + 0.28 × (c - 128), each rounded.
+_BRIGHT_GAIN, _BRIGHT_BASE = 118, 26 * 256 - 16 * 118 + 128
+_COLOUR_GAIN, _COLOUR_BASE = 72, 128 * 256 - 128 * 72 + 128
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Y, U, V and alpha at full and half size; edges are even."""
+    """Y, U and V, each multiplied by its share of opacity, and that opacity, at full and half size; edges are even."""
 
     y: Plane
     u: Plane
@@ -30,17 +32,23 @@ def layer(picture: Image.Image) -> Layer:
     """RGBA (even edges) as limited-range BT.709 4:2:0."""
     rgba = np.asarray(picture.convert("RGBA"), np.float32)
     red, green, blue = rgba[..., 0], rgba[..., 1], rgba[..., 2]
-    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    u = (blue - y) / 1.8556
-    v = (red - y) / 1.5748
     alpha = rgba[..., 3]
+    opacity = np.asarray(alpha / 255, np.float32)
+    half = _half(opacity)
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    u = _half((blue - y) / 1.8556 * opacity)
+    v = (red - y) / 1.5748
     return Layer(
-        np.rint(16 + y * (219 / 255)).astype(np.uint8),
-        np.rint(128 + _half(u) * (224 / 255)).astype(np.uint8),
-        np.rint(128 + _half(v) * (224 / 255)).astype(np.uint8),
-        np.rint(alpha).astype(np.uint8),
-        np.rint(_half(alpha)).astype(np.uint8),
+        _bytes((16 + y * (219 / 255)) * opacity),
+        _bytes(128 * half + u * (224 / 255)),
+        _bytes(128 * half + _half(v * opacity) * (224 / 255)),
+        _bytes(alpha),
+        _bytes(half * 255),
     )
+
+
+def _bytes(plane: Floats) -> Plane:
+    return np.rint(plane).astype(np.uint8)
 
 
 def _half(plane: Floats) -> Floats:
@@ -49,28 +57,25 @@ def _half(plane: Floats) -> Floats:
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def _dimming() -> tuple[bytes, bytes]:
-    """Tables for brightness and colour: darker, nearly grey."""
-    values = np.arange(256, dtype=np.float32)
-    bright = _BACKGROUND_LIFT + (values - 16) * _BACKGROUND_GAIN
-    colour = 128 + (values - 128) * _COLOUR_GAIN
-    return np.clip(np.rint(bright), 16, 235).astype(np.uint8).tobytes(), np.rint(colour).astype(np.uint8).tobytes()
-
-
-_BRIGHT, _COLOUR = _dimming()
-
-
 def push_back(picture: Plane) -> Plane:
     """A stacked 4:2:0 picture as a background: darker and nearly without colour."""
     rows = picture.shape[0] * 2 // 3
-    # bytes.translate is several times as fast as indexing a table.
-    dimmed = bytearray(picture[:rows].tobytes().translate(_BRIGHT))
-    dimmed += picture[rows:].tobytes().translate(_COLOUR)
-    return np.frombuffer(dimmed, np.uint8).reshape(picture.shape)
+    dimmed = np.empty(picture.shape, np.uint8)
+    _scale(picture[:rows], dimmed[:rows], _BRIGHT_GAIN, _BRIGHT_BASE)
+    _scale(picture[rows:], dimmed[rows:], _COLOUR_GAIN, _COLOUR_BASE)
+    return dimmed
+
+
+def _scale(source: Plane, target: Plane, gain: int, base: int) -> None:
+    """In 16-bit integers, which take a fifth of the time of looking each value up."""
+    wide = np.multiply(source, gain, dtype=np.uint16)
+    np.add(wide, base, out=wide)
+    np.right_shift(wide, 8, out=wide)
+    target[:] = wide
 
 
 def lay(planes: tuple[Plane, Plane, Plane], top: Layer, x: int, y: int) -> None:
-    """Blend a layer into a picture's planes in place, its left upper corner at the even position x, y; clipped."""
+    """Lay a layer over a picture's planes in place, its left upper corner at x, y; what is outside is left out."""
     _blend(planes[0], top.y, top.alpha, x, y)
     _blend(planes[1], top.u, top.half_alpha, x // 2, y // 2)
     _blend(planes[2], top.v, top.half_alpha, x // 2, y // 2)
@@ -83,6 +88,10 @@ def _blend(target: Plane, source: Plane, alpha: Plane, x: int, y: int) -> None:
     if top >= bottom or left >= right:
         return
     part = target[y + top : y + bottom, x + left : x + right]
-    under = part.astype(np.int16)
-    weight = alpha[top:bottom, left:right].astype(np.int32)
-    part[:] = under + ((source[top:bottom, left:right] - under) * weight + 127) // 255
+    under = np.multiply(part, 255 - alpha[top:bottom, left:right], dtype=np.uint16)
+    # A division by 255, rounded, that stays within 16 bits.
+    under += 128
+    under += under >> 8
+    under >>= 8
+    under += source[top:bottom, left:right]
+    part[:] = under

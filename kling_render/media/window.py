@@ -96,6 +96,10 @@ class Window:
         """The window's length."""
         return self.end - self.start
 
+    def skim(self) -> None:
+        """Leave out frames that no other frame builds on: each that is left is shown until the next."""
+        self._stream.codec_context.skip_frame = "NONREF"
+
     def frames(self) -> Iterator[Shown]:
         """Every frame that is seen in the window; the first and the last are shown only as long as they lie in it."""
         self._seek(self._stream)

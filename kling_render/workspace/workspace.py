@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kling_render.workspace.outlook import Outlook
 
 PREVIZ = "previz"
-REHEARSAL_VERSION = 2
+REHEARSAL_VERSION = 3
 """Raised when rehearsals look different: they are free, so they are simply made again."""
 
 _FINAL_FAILURES = frozenset({FailureClass.CONTENT.value, FailureClass.BAD_REQUEST.value, FailureClass.TOO_LARGE.value})

@@ -152,21 +152,6 @@ def test_the_rehearsal_says_that_it_is_one(tmp_path: Path) -> None:
     assert yellow[:24, :130].sum() > 300
 
 
-def test_words_are_wrapped_to_three_lines_and_unknown_letters_become_question_marks() -> None:
-    from PIL import ImageFont
-
-    from kling_render.media.captions import drawable, wrap
-
-    assert drawable("Café – “日本”\n\x1b[1m ok\u200b…") == 'Cafe - "??" [1m ok...'
-    font = ImageFont.load_default(14)
-    lines = wrap("word " * 300, font, 200, 3)
-    assert len(lines) == 3
-    assert lines[-1].endswith("...")
-    assert all(font.getlength(line) <= 200 for line in lines)
-    assert wrap("", font, 200, 3) == []
-    assert wrap("y" * 5000, font, 50, 2)[1].endswith("...")
-
-
 def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
     from kling_render.media import limits
 
