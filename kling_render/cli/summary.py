@@ -26,7 +26,7 @@ EXIT_MEANINGS = {
     0: "done",
     1: "an unexpected fault",
     2: "the input has errors",
-    3: "some jobs failed",
+    3: "some jobs failed or were left out",
     4: "money needs a decision or a wait",
     5: "budget, allowance or consent",
     6: "the account or the connection is refused",

@@ -78,7 +78,7 @@ def advise(
         clip: tuple[object, ...] = id(request.video), request.start, request.end
         if clip not in uses:
             use = _use(request, looked)
-            if use is not None and not _SEEN <= set(use.ref.allow):
+            if use is not None and not set(use.ref.allow) >= _SEEN:
                 uses[clip] = use
         if request.keep_audio:
             loud.setdefault(clip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,9 @@ def items_of(inputs: Sequence[str], project: Project | None, cwd: Path, orientat
             found += [_declared(entry, project, orientation, alone=len(entries) == 1) for entry in entries]
         elif (cwd / text).is_file():
             found.append(_undeclared(text, cwd / text, orientation))
+        elif os.path.lexists(cwd / text):
+            what = "a folder" if (cwd / text).is_dir() else "no regular file"
+            raise UsageError(f"{text or 'an empty name'} is {what}", help="name files, or ids of the shot list")
         else:
             known = [*project.characters, *project.motions] if project else []
             help_ = "name a file, or an id of a character or a motion"

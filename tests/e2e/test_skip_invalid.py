@@ -41,6 +41,10 @@ def test_the_rest_is_rendered_only_on_request_and_the_blocked_jobs_are_named(stu
     valid(shown, "status")
     assert {job["id"]: job["state"] for job in shown["jobs"]}["sc010/cat/wave/t01"] == "blocked"
 
+    sheet = studio.run("export", "contact-sheet")
+    assert sheet.code == 0, sheet.text
+    assert "at least 300 px" in (studio.project / "renders" / "contact-sheet.html").read_text(encoding="utf-8")
+
     makers.picture(studio.project / "cat.png", (400, 600))
     mended = studio.render("--json")
     assert mended.code == 0, mended.text

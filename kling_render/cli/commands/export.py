@@ -54,6 +54,7 @@ def contact_sheet(invocation: Invocation, select: tuple[str, ...], target: str |
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
         workspace = invocation.workspace(settings, store)
+        workspace.skips_invalid = True  # what is there can be shown all the same
         project = workspace.compile()
         digests = workspace.digests(project.folder)
         planned = workspace.plan(project, workspace.inspect(project, digests), digests, select, lookup=False)
@@ -163,7 +164,8 @@ def _tell(invocation: Invocation, sheet: Sheet, root: Path, done: Shelved) -> No
         return
     main = sorted((path for path, _ in files if "/" not in path), key=_page_first)
     click.echo(f"contact sheet of {jobs_word(len(sheet.takes))}: {', '.join(_joined(where, each) for each in main)}")
-    click.echo(f"{len(done.written)} files written, {len(done.unchanged)} unchanged")
+    files_word = "file" if len(done.written) == 1 else "files"
+    click.echo(f"{len(done.written)} {files_word} written, {len(done.unchanged)} unchanged")
     for job, texts in list(warned.items())[:_SAID]:
         click.echo(f"warning: {job}: {'; '.join(texts)}")
     if len(warned) > _SAID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> t
             report, project = workspace.report, workspace.compile()
         except (UsageError, InputProblems) as problem:
             # Files can be corrected without a shot list; what it would say is missing then.
-            if not all((invocation.cwd / text).is_file() for text in inputs):
+            if not all(os.path.lexists(invocation.cwd / text) for text in inputs):
                 raise
             if isinstance(problem, InputProblems) or invocation.options.get("list_file"):
                 invocation.say(f"note: {problem.message}, so no change of the shot list is shown")

@@ -1,17 +1,18 @@
 """Contact sheets as PNG. The same sheet gives the same bytes on the same build.
 
-The font is the one that comes with Pillow, so that it looks alike everywhere: plain Latin, other scripts show as `?`.
+The font is the one that comes with Pillow, so that it looks alike everywhere: other scripts are written in Latin letters.
 """
 
 from __future__ import annotations
 
+import functools
 from io import BytesIO
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from kling_render.media.captions import drawable
+from kling_render.media.fonts import Letters
 from kling_render.outputs.contact_sheet import layout
 from kling_render.outputs.contact_sheet.layout import Grid, Page
 from kling_render.outputs.contact_sheet.records import Heading, Sheet, Shown, Tone, sums
@@ -148,7 +149,9 @@ class _Drawing:
     def _text(
         self, at: tuple[float, float], text: str, colour: str, font: Font, room: float, *, middle: bool = False
     ) -> None:
-        self._draw.text(at, _fitting(drawable(text.replace("·", "-")), font, room, middle=middle), colour, font, "lm")
+        self._draw.text(
+            at, _fitting(_letters().drawable(text.replace("·", "-")), font, room, middle=middle), colour, font, "lm"
+        )
 
 
 def _fitting(text: str, font: Font, room: float, *, middle: bool) -> str:
@@ -167,3 +170,9 @@ def _cut(text: str, keep: int, *, middle: bool) -> str:
         return text[:keep].rstrip() + "..."
     tail = keep * 2 // 3
     return f"{text[: keep - tail]}...{text[len(text) - tail :]}"
+
+
+@functools.cache
+def _letters() -> Letters:
+    """The built-in letters alone: a sheet is the same on every machine."""
+    return Letters(14, files=())
