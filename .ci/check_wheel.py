@@ -13,7 +13,7 @@ def problems(names: set[str]) -> list[str]:
     """What is missing or too much in a wheel with these files."""
     wanted = {f"kling_render/schemas/{path.name}" for path in (ROOT / "schemas").glob("*.json")}
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "kling_render").rglob("*.py")}
-    wanted |= {"kling_render/py.typed", "kling_render/store/schema.sql"}
+    wanted |= {"kling_render/py.typed", "kling_render/store/schema.sql", "kling_render/outputs/contact_sheet/style.css"}
     starter = [path for path in (ROOT / "examples" / "minimal").rglob("*") if path.is_file()]
     parts = [path.relative_to(ROOT / "examples" / "minimal") for path in starter]
     wanted |= {f"kling_render/starter/{part.as_posix()}" for part in parts if not part.parts[0].startswith("renders")}

@@ -14,7 +14,7 @@ from kling_render.outputs.contact_sheet.page import Links, page
 from kling_render.outputs.contact_sheet.records import Sheet, Shown, Stills
 from kling_render.outputs.contact_sheet.shelf import FOLDER, Wanted, recipe
 
-VERSION = 2
+VERSION = 3
 """Raised when sheets look different: they are made again."""
 PICTURES = f"{FOLDER}/media"
 _INSIDE_BYTES = 24_000_000
