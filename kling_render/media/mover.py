@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 _LEAST_CONTRAST = 14
 _LEAST_SHARE, _GREATEST_SHARE = 0.0015, 0.45
 _OUTLIERS = 0.02
-_GREATEST_LEAN = 25.0
+_GREATEST_LEAN, _ONE_SIDED = 25.0, 8.0
 _OUTSIDE = 0.3
 """How far beyond the picture's edge a figure that has left it stands, in picture widths."""
 
@@ -172,8 +172,12 @@ def _lean(figure: Mask, seen: Mask) -> Floats:
     column = middle - (weight * middle).sum(axis=1, keepdims=True) / total
     slope = (weight * row * column).sum(axis=1) / np.maximum((weight * row * row).sum(axis=1), 1)
     degrees = np.clip(-np.degrees(np.arctan(slope)), -_GREATEST_LEAN, _GREATEST_LEAN)
+    low, usual, high = np.quantile(degrees[seen], (0.25, 0.5, 0.75))
+    if high - low < abs(usual):
+        # A raised arm pulls all moments to its side; only what is more than that is a figure that leans throughout.
+        degrees -= np.clip(usual, -_ONE_SIDED, _ONE_SIDED)
     index = np.arange(len(degrees))
-    return np.interp(index, index[seen], degrees[seen])
+    return np.asarray(np.interp(index, index[seen], degrees[seen]))
 
 
 def _stand(track: Track, *, whole: bool) -> Track:

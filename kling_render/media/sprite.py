@@ -16,7 +16,8 @@ _SAME_SCALE, _SAME_DEGREES = 0.0015, 0.2
 """Smaller changes than these are not drawn anew: nobody sees them."""
 _FINER = 2
 _WIDEST_CARD = 0.9
-"""The width of a whole picture, in heights of the figure that it stands for."""
+_WIDEST_SHARE = 0.9
+"""The width of a whole picture, in heights of the figure that it stands for, and in a tall frame in widths of that."""
 
 
 class Sprite:
@@ -34,7 +35,8 @@ class Sprite:
         self._master = _with_shadow(cutout.picture)
         width, height = cutout.picture.size
         # A photograph across would hide what happens.
-        fit = min(1.0, _WIDEST_CARD * height / width) if cutout.note else 1.0
+        widest = min(_WIDEST_CARD, _WIDEST_SHARE * size[0] / size[1])
+        fit = min(1.0, widest * height / width) if cutout.note else 1.0
         self._frame = fit * self._master.height / height
         self._smaller: dict[int, _Source] = {}
         self._drawn: tuple[float, float, Layer] | None = None

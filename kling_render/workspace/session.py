@@ -27,8 +27,11 @@ from kling_render.outputs.publisher import TreePublisher
 from kling_render.outputs.sidecar import stamp
 from kling_render.outputs.stale import prune
 from kling_render.outputs.tree import OutputTree, check_root, check_writable
+from kling_render.planning.prices import Price
 from kling_render.planning.records import Action, Plan, PlannedJob
+from kling_render.shotlist.records import Request
 from kling_render.store.digests import StatDigests
+from kling_render.workspace import prices
 from kling_render.workspace.locking import write_lock
 from kling_render.workspace.looks import known_warnings
 from kling_render.workspace.running import Wiring, run
@@ -70,7 +73,7 @@ class Session:
 
     def works(self, *, paying: bool = True) -> list[Work]:
         """What is wanted; without paying, only what exists or runs already."""
-        works = works_of(self.planned.plan, self.planned.project)
+        works = works_of(self.planned.plan, self.planned.project, self._priced())
         if self.only is not None:
             works = [work for work in works if work.key in self.only]
         if paying:
@@ -78,6 +81,14 @@ class Session:
         plan = self.planned.plan
         paid_for = {p.key for p in plan.jobs if p.action in (Action.RESTORE, Action.RESUME)}
         return [_unpaid(work) for work in works if work.key in paid_for or work.request is None]
+
+    def _priced(self) -> Callable[[Request], Price | None]:
+        """What the model took for a request when its price was last seen: rehearsals show it."""
+        if not self.free:
+            return lambda _request: None
+        models = {job.request.model for job in self.planned.project.jobs}
+        workspace = self.workspace
+        return prices.remembered(models, workspace.settings.base_url, workspace.store.cache)
 
     def check_output(self) -> None:
         """Results must have a place before they are paid for.

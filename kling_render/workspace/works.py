@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kling_render.engine.work import Target, Work
 from kling_render.lifecycle.records import Attempt, credits_of
+from kling_render.planning.prices import Price, estimate
 from kling_render.planning.records import Action, Plan, PlannedJob, ReasonCode
 from kling_render.planning.text import usd_text
-from kling_render.shotlist.records import Project
+from kling_render.shotlist.records import Project, Request
 
 _WANTED = frozenset({Action.RENDER, Action.RESTORE, Action.RESUME, Action.ADOPT})
 
 
-def works_of(plan: Plan, project: Project) -> list[Work]:
+def works_of(
+    plan: Plan, project: Project, priced: Callable[[Request], Price | None] = lambda _request: None
+) -> list[Work]:
     """One work per result that is wanted, in the plan's order; jobs that share a result share its work.
+
+    `priced` tells what the model would take for a request that is only rehearsed.
 
     A question that waits for the user is looked up by every run, but what comes of it is not paid for in that run.
     What only the lock file says is no work: nobody agreed to pay for it.
@@ -25,14 +30,14 @@ def works_of(plan: Plan, project: Project) -> list[Work]:
         if (planned.action in _WANTED and not planned.is_promised) or _is_asked(planned):
             grouped.setdefault(planned.key, []).append(planned)
     root = project.folder / project.output_dir
-    return [_work(members, project, root) for members in grouped.values()]
+    return [_work(members, project, root, priced) for members in grouped.values()]
 
 
 def _is_asked(planned: PlannedJob) -> bool:
     return planned.action is Action.BLOCKED and any(r.code is ReasonCode.NEEDS_USER for r in planned.reasons)
 
 
-def _work(members: list[PlannedJob], project: Project, root: Path) -> Work:
+def _work(members: list[PlannedJob], project: Project, root: Path, priced: Callable[[Request], Price | None]) -> Work:
     first = members[0]
     request = first.job.request
     return Work(
@@ -44,7 +49,7 @@ def _work(members: list[PlannedJob], project: Project, root: Path) -> Work:
         hold=None if first.hold_usd is None else credits_of(first.hold_usd),
         duration_s=None if first.duration_s is None else float(first.duration_s),
         result=None if first.action is Action.RESUME else first.result,
-        label=_label(first),
+        label=_label(first, priced(request)),
     )
 
 
@@ -60,11 +65,12 @@ def _target(planned: PlannedJob, project: Project, root: Path) -> Target:
     )
 
 
-def _label(planned: PlannedJob) -> tuple[str, ...]:
-    """What a rehearsal burns in: id, prompt, and take with length."""
+def _label(planned: PlannedJob, price: Price | None) -> tuple[str, ...]:
+    """What a rehearsal burns in: id, prompt, and take with length and the price of the real thing."""
     job = planned.job
     seconds = "" if planned.duration_s is None else f", {float(planned.duration_s):.3g} s"
-    cost = "" if not planned.estimate_usd else f", about {usd_text(planned.estimate_usd)}"
+    usd = planned.estimate_usd or estimate(price, planned.duration_s)
+    cost = ", price not known" if usd is None else f", about {usd_text(usd)}"
     return job.id, job.request.prompt, f"take {job.take:02d}{seconds}{cost}"
 
 

@@ -113,3 +113,14 @@ def test_a_light_that_goes_up_is_no_figure() -> None:
     track = find_mover(np.clip(still + np.linspace(-25, 25, len(still))[:, None, None], 0, 255).astype(np.uint8), RATE)
     truth = [stroll(index / RATE)[0].centre for index in range(len(still))]
     assert worst(track.centre, truth) < 0.05
+
+
+def test_the_way_is_smooth_between_frames() -> None:
+    track, _ = followed(lambda time: [Pose(0.5 + 0.25 * np.sin(2 * time), lean=10 * np.sin(2 * time))], 6.0, noise=4.0)
+    for values, most in ((track.centre, 0.012), (track.foot, 0.006), (track.height, 0.006), (track.lean, 1.5)):
+        assert np.abs(np.diff(values, 2)).max() < most
+
+
+def test_a_figure_that_leans_slightly_all_the_time_stands_upright() -> None:
+    track, _ = followed(lambda time: [Pose(0.5 + 0.28 * np.sin(time * 1.4), lean=6)])
+    assert np.abs(track.lean).max() < 4
