@@ -1,4 +1,4 @@
-"""Claim: a rehearsal burns in id, prompt, take, length, and what the model would take for it, as far as that is known."""
+"""Claim: a rehearsal burns in id, prompt, take, length, and what the model would take for it, if that is known."""
 
 from __future__ import annotations
 
