@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -62,7 +62,7 @@ class AimlApi:
         #: Wall clock and monotonic clock when the server last told its time.
         self._seen_at: tuple[float, float] | None = None
         self._headers = {"Authorization": f"Bearer {key}", "User-Agent": f"kling-render/{__version__}"}
-        tls = ssl.create_default_context()  # one for all: reading the certificates takes long
+        tls = _tls()
         self._submits = httpx.AsyncHTTPTransport(verify=tls, limits=_FRESH, trust_env=False)
         self._api = Lanes(_QUICK_POLLS, tls)
         self._links = Lanes(_FETCHES, tls)
@@ -294,3 +294,9 @@ async def _text(response: httpx.Response, cap: int) -> str:
         if len(data) > cap:
             break
     return bytes(data[:cap]).decode("utf-8", "replace")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for the whole process: reading the certificates takes long."""
+    return ssl.create_default_context()
