@@ -1,6 +1,7 @@
 """Contact sheets as PNG. The same sheet gives the same bytes on the same build.
 
-The font is the one that comes with Pillow, so that it looks alike everywhere: other scripts are written in Latin letters.
+The font is the one that comes with Pillow, so that it looks alike everywhere: other scripts are written in Latin
+letters.
 """
 
 from __future__ import annotations
