@@ -84,6 +84,22 @@ def test_a_key_comes_without_enter_and_without_echo(line: tuple[int, int]) -> No
     assert termios.tcgetattr(program) == before
 
 
+def test_the_end_of_a_long_pasted_text_is_no_key(line: tuple[int, int]) -> None:
+    """A read takes so many bytes at once, and `r` pays."""
+    user, program = line
+
+    async def story(stream: TextIO) -> None:
+        async with Keys(stream) as keys:
+            os.write(user, b"xy" * 512 + b"r")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(keys.next(), 0.3)
+            os.write(user, b"q")
+            assert await asyncio.wait_for(keys.next(), 10) == "q"
+
+    with os.fdopen(os.dup(program)) as stream:
+        asyncio.run(story(stream))
+
+
 def test_an_exception_gives_the_terminal_back(line: tuple[int, int]) -> None:
     """A shell without echo is what a crash must not leave."""
     _, program = line

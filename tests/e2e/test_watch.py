@@ -142,6 +142,21 @@ def test_a_cap_holds_over_all_saves_of_a_session(studio: Studio) -> None:
     assert studio.accepted() == 1
 
 
+def test_a_price_that_rose_is_known_before_the_next_save_is_paid_for(studio: Studio) -> None:
+    """The first charge shows it; the next save is judged by the new price, not by the one of ten minutes ago."""
+    one = {"characters": {"fox": {"image": "fox.png"}}, "watch": {**QUICK, "per_save_usd": 1}}
+    studio.write_list(**one)
+    with watching(studio, *PAY) as session:
+        wait_until(lambda: len(session.events("run-over")) == 1, 30)
+        studio.sandbox.config(price_per_s="1.12")
+        for prompt in ("on a boat", "in the snow"):
+            studio.write_list(**one, shots=[{"id": "sc010", "prompt": prompt}])
+            wait_until(lambda: len(session.events("run-over")) == 2, 30)
+        wait_until(lambda: any("per_save_usd" in str(event) for event in session.events("holding")))
+        session.end()
+    assert studio.accepted() == 2
+
+
 def test_two_sessions_do_not_watch_one_project(studio: Studio) -> None:
     """The second one says who and where, also by a symlink and with another store; the lock goes with its process."""
     with watching(studio, "--provider", "previz") as session:
