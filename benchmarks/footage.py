@@ -5,10 +5,13 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from kling_render.media.footage.viewer import Part, watch_many
-from tests.media.labelled.derive import noise, np, write
+from tests.media.labelled.derive import Picture, noise, write
 from tests.media.labelled.drawn import ground
 
 SECONDS, RATE = 10, 30
@@ -17,14 +20,14 @@ SECONDS, RATE = 10, 30
 def _clip(target: Path) -> None:
     wall, figure = ground(1, 720, 1280), 255 - ground(2, 360, 200)
 
-    def pictures() -> object:
+    def pictures() -> Iterator[Picture]:
         for index in range(SECONDS * RATE):
             picture = wall.copy()
             x = round(500 + 300 * np.sin(index / RATE))
             picture[240:600, x : x + 200] = figure
             yield picture
 
-    write(target, pictures(), RATE, noise(SECONDS, -20))  # type: ignore[arg-type]
+    write(target, pictures(), RATE, noise(SECONDS, -20))
 
 
 def main() -> None:

@@ -200,4 +200,4 @@ def global_options(function: F) -> F:
 
     for option in reversed(_GLOBAL):
         wrapped = option(wrapped)
-    return wrapped  # type: ignore[return-value]
+    return wrapped  # type: ignore[return-value]  # it takes one argument less: click passes the context
