@@ -10,6 +10,7 @@ Stretch = tuple[float, float]
 """A part of a film: from and to, in seconds."""
 
 Sound = Literal["none", "silent", "sound"]
+SOUNDS: tuple[Sound, ...] = ("none", "silent", "sound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 from kling_render.media import limits, refusals
-from kling_render.media.child import Child, ChildError, ChildTimeoutError
+from kling_render.media.child import ChildError, ChildTimeoutError
+from kling_render.media.children import Children
 from kling_render.media.facts import Facts, ResultCheck, from_json, result_from_json
 from kling_render.media.refusals import Expected
 
@@ -22,7 +20,7 @@ WALL_S = 10.0
 _CHILD = "kling_render.media.probe_child"
 
 
-class Prober:
+class Prober(Children):
     """A few reader processes, started when first needed. Safe to use from several threads."""
 
     def __init__(
@@ -30,29 +28,12 @@ class Prober:
     ) -> None:
         self._workers = workers or max(1, min(4, os.cpu_count() or 1))
         self._wall_s = wall_s
-        self._children = [Child(command or limits.command(_CHILD)) for _ in range(self._workers)]
-        # Last in, first out: a single caller keeps using the one child that is warm already.
-        self._idle: queue.LifoQueue[Child] = queue.LifoQueue()
-        for child in self._children:
-            self._idle.put(child)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the children."""
-        for child in self._children:
-            child.close()
+        super().__init__(command or limits.command(_CHILD), self._workers)
 
     def probe(self, path: Path, expected: Expected) -> Facts:
         """What the file is, by its content."""
         try:
-            return from_json(self._ask({"do": "probe", "path": os.fspath(path), "expected": expected}))
+            return from_json(self.ask({"do": "probe", "path": os.fspath(path), "expected": expected}, self._wall_s))
         except ChildTimeoutError:
             return refusals.gave_up(expected, self._wall_s)
         except (ChildError, ValueError):
@@ -92,20 +73,13 @@ class Prober:
         """Whether a downloaded video is whole: boxes, first frame, last group of frames, length."""
         expected = None if expected_s is None else str(expected_s)
         try:
-            answer = self._ask({"do": "verify", "path": os.fspath(path), "expected_s": expected})
+            answer = self.ask({"do": "verify", "path": os.fspath(path), "expected_s": expected}, self._wall_s)
             return result_from_json(answer)
         except ChildTimeoutError:
             problem = f"checking it took longer than {self._wall_s:g} s"
         except (ChildError, ValueError, KeyError):
             problem = "the decoder gave up on it"
         return ResultCheck(ok=False, problem=problem, duration_s=None, has_audio=False, shorter_by_s=Decimal(0))
-
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        child = self._idle.get()
-        try:
-            return child.ask(question, self._wall_s)
-        finally:
-            self._idle.put(child)
 
 
 def verify_result(path: Path, expected_s: float | None) -> ResultCheck:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kling_render.media import limits
 from kling_render.media.look import to_json
-from kling_render.media.measure import measure
+from kling_render.media.measure import measure, sound_of
 from kling_render.media.stills import Stills
 
 _ADDRESS_SPACE = 4 << 30
@@ -17,10 +17,16 @@ _CPU_S = 240
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """One request: `{"path"}`; `"calm"` for clips; `"poster"` and `"preview"` for pictures. Or `{"problem"}`."""
-    stills = Stills() if request.get("poster") else None
+    """One request: `{"path"}`; `"calm"` for clips; `"poster"` and `"preview"` for pictures; `"only": "sound"`.
+
+    What cannot be answered is a `{"problem"}`.
+    """
+    path, stills = Path(request["path"]), Stills() if request.get("poster") else None
     try:
-        look = measure(Path(request["path"]), stills.show if stills else None, calm=bool(request.get("calm")))
+        if request.get("only") == "sound":
+            with path.open("rb") as file:
+                return {"sound": sound_of(file)}
+        look = measure(path, stills.show if stills else None, calm=bool(request.get("calm")))
         if stills is not None:
             stills.write(Path(request["poster"]), Path(request["preview"]))
     except Exception as error:  # a hostile file can raise anything out of a decoder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kling_render.media.look import Look, Sound, Stretch, moved, without
 
@@ -40,16 +41,24 @@ def shorter(by_s: float) -> str | None:
     return f"{by_s:.1f} s shorter than its clip" if by_s > SHORTER_S else None
 
 
-def needs_clip(look: Look, wanted: Wanted) -> bool:
-    """Whether only a look at the clip can tell if something is wrong."""
-    silent = wanted.keep_audio and wanted.clip_has_audio and look.sound != "sound"
-    return silent or bool(_long(look.black, BLACK_S)) or bool(_long(look.still, FROZEN_S))
+def needs_clip(look: Look, wanted: Wanted) -> Literal["no", "sound", "whole"]:
+    """How much of the clip must be known to tell if something is wrong; its sound costs little, its picture much."""
+    if _long(look.black, BLACK_S) or _long(look.still, FROZEN_S):
+        return "whole"
+    return "sound" if wanted.keep_audio and wanted.clip_has_audio and look.sound != "sound" else "no"
 
 
-def warnings_of(look: Look, clip: Look | None, wanted: Wanted) -> list[str]:
-    """Everything that is wrong with a result, the gravest first; `clip`: None when nobody could look at it."""
+def warnings_of(look: Look, clip: Look | None, sound: Sound | None, wanted: Wanted) -> list[str]:
+    """Everything that is wrong with a result, the gravest first.
+
+    Args:
+        look: what the result shows.
+        clip: what its clip shows; None when nobody could look at it, or nobody needed to.
+        sound: the same of the clip's sound.
+        wanted: what the result was to be.
+    """
     said = [_damage(look), _black(look, clip, wanted), _frozen(look, clip, wanted), _missing(look, wanted)]
-    said.append(_silence(look, None if clip is None else clip.sound, wanted))
+    said.append(_silence(look, sound, wanted))
     return [text for text in said if text]
 
 
@@ -88,7 +97,7 @@ def _missing(look: Look, wanted: Wanted) -> str | None:
 
 
 def _silence(look: Look, clip: Sound | None, wanted: Wanted) -> str | None:
-    if not wanted.keep_audio or not wanted.clip_has_audio or look.sound == "sound" or clip == "silent":
+    if not wanted.keep_audio or not wanted.clip_has_audio or look.sound == "sound" or clip in {"silent", "none"}:
         return None
     if look.sound == "none":
         return "no sound, although its clip has some"

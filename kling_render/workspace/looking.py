@@ -6,9 +6,12 @@ Nothing here pays, sends or refuses anything: what is found are warnings.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kling_render.media.facts import ClipFacts
-from kling_render.media.look import Look, from_json, to_json
+from kling_render.media.footage import findings
+from kling_render.media.footage.advice import SILENT_DB
+from kling_render.media.look import SOUNDS, Look, Sound, from_json, to_json
 from kling_render.media.study import Studies
 from kling_render.media.verdict import Wanted, needs_clip, warnings_of
 from kling_render.planning.records import PlannedJob
@@ -17,7 +20,7 @@ from kling_render.store.opening import Store
 from kling_render.workspace.inspect import Inspection
 from kling_render.workspace.looks import SAID, VERSION, said_key
 
-_RESULT, _CLIP = f"result-look/{VERSION}", f"clip-look/{VERSION}"
+_RESULT, _CLIP, _CLIP_SOUND = f"result-look/{VERSION}", f"clip-look/{VERSION}", f"clip-sound/{VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,10 @@ class Looker:
     def judged(self, planned: PlannedJob, sha256: str, look: Look) -> tuple[str, ...]:
         """The same for a result that was looked at."""
         wanted = self._wanted(planned)
-        clip = self._clip(planned) if needs_clip(look, wanted) else None
-        said = tuple(warnings_of(look, clip, wanted))
+        need = needs_clip(look, wanted)
+        clip = self._clip(planned) if need == "whole" else None
+        sound = clip.sound if clip is not None else self._clip_sound(planned) if need == "sound" else None
+        said = tuple(warnings_of(look, clip, sound, wanted))
         cache, key = self.store.cache, said_key(planned, sha256)
         if said or cache.get(SAID, key):
             cache.put(SAID, key, list(said))
@@ -60,16 +65,53 @@ class Looker:
 
     def _clip(self, planned: PlannedJob) -> Look | None:
         """What the job's clip shows; None when its bytes are not at hand."""
-        ref, cache = planned.job.request.video, self.store.cache
-        path, sha256 = self.inspection.files.get(ref), self.inspection.digests.get(ref)
-        if path is None or sha256 is None:
+        at_hand, cache = self._at_hand(planned), self.store.cache
+        if at_hand is None:
             return None
+        path, sha256 = at_hand
         look = _read(cache, _CLIP, sha256)
         if look is None:
             look = self.studies.look(path, calm=True)
             if look is not None:
                 cache.put(_CLIP, sha256, to_json(look))
         return look
+
+    def _clip_sound(self, planned: PlannedJob) -> Sound | None:
+        at_hand, cache = self._at_hand(planned), self.store.cache
+        if at_hand is None:
+            return None
+        path, sha256 = at_hand
+        heard = _heard(cache, planned, sha256)
+        if heard is not None:
+            return heard
+        stored = cache.get(_CLIP_SOUND, sha256)
+        for known in SOUNDS:
+            if stored == known:
+                return known
+        sound = self.studies.sound(path)
+        if sound is not None:
+            cache.put(_CLIP_SOUND, sha256, sound)
+        return sound
+
+    def _at_hand(self, planned: PlannedJob) -> tuple[Path, str] | None:
+        """The job's clip and its digest."""
+        ref = planned.job.request.video
+        path, sha256 = self.inspection.files.get(ref), self.inspection.digests.get(ref)
+        return None if path is None or sha256 is None else (path, sha256)
+
+
+def _heard(cache: Cache, planned: PlannedJob, sha256: str) -> Sound | None:
+    """What is on the part of the clip that is used, if it was watched for warnings about inputs."""
+    stored = cache.get(findings.VERSION, findings.key(sha256, planned.job.request.start, planned.job.request.end))
+    try:
+        footage = None if stored is None else findings.from_json(stored)
+    except ValueError:
+        return None
+    if footage is None or not footage.seen:
+        return None
+    if footage.loudest_db is None:
+        return "none"
+    return "silent" if footage.loudest_db < SILENT_DB else "sound"
 
 
 def look_of(cache: Cache, sha256: str) -> Look | None:

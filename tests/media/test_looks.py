@@ -32,7 +32,7 @@ def judged(
     if clip is not None:
         seen = measure(film(tmp_path / "clip.mp4", clip, sound=sounds[1]), calm=True)  # type: ignore[arg-type]
     wanted = Wanted(expected_s=expected_s, start_s=start_s, keep_audio=keep_audio, clip_has_audio=sounds[1] != "none")
-    return warnings_of(look, seen, wanted)
+    return warnings_of(look, seen, seen and seen.sound, wanted)
 
 
 def test_a_film_that_moves_to_its_end_is_left_in_peace(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_film_that_moves_to_its_end_is_left_in_peace(tmp_path: Path) -> None:
     assert judged(tmp_path, MOVES, MOVES, expected_s=4) == []
     look = measure(tmp_path / "result.mp4")
     assert (look.black, look.still, look.damaged_s, look.duration_s, look.decoded_s) == ((), (), None, 4.0, 4.0)
-    assert not needs_clip(look, Wanted(expected_s=4, start_s=0, keep_audio=True, clip_has_audio=False))
+    assert needs_clip(look, Wanted(expected_s=4, start_s=0, keep_audio=True, clip_has_audio=False)) == "no"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,9 @@ def test_damage_in_the_middle_is_a_warning_with_its_time(tmp_path: Path, prober:
     check = prober.verify_result(path, 4.0)
     assert check.ok
     assert check.look is not None
-    (text,) = warnings_of(check.look, None, Wanted(expected_s=4, start_s=0, keep_audio=False, clip_has_audio=False))
+    (text,) = warnings_of(
+        check.look, None, None, Wanted(expected_s=4, start_s=0, keep_audio=False, clip_has_audio=False)
+    )
     assert text.startswith("damaged at 1.")
 
 
@@ -147,6 +149,7 @@ def test_looks_come_back_from_a_child_and_from_a_cache_as_they_were(tmp_path: Pa
     assert from_json(to_json(look)) == look
     with Studies() as studies:
         assert studies.look(path) == look
+        assert studies.sound(path) == "sound"
 
 
 @pytest.mark.parametrize("data", [{}, {"duration_s": 1}, {"black": 3, "still": [], "calm": []}])
@@ -161,6 +164,7 @@ def test_a_file_that_is_no_film_has_no_look(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0nonsense")
     with Studies() as studies:
         assert studies.look(tmp_path / "a.mp4") is None
+        assert studies.sound(tmp_path / "a.mp4") is None
         assert isinstance(studies.look(film(tmp_path / "b.mp4", [("moving", 1)])), Look)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from kling_render.media import limits
-from kling_render.media.child import Child, ChildError
+from kling_render.media.child import ChildError
+from kling_render.media.children import Children
 from kling_render.media.footage.findings import Footage, from_json
 
 _CHILD = "kling_render.media.footage.watching_child"
@@ -50,33 +50,24 @@ def watch_many(
         wall_s: seconds a part may take.
     """
     workers = max(1, min(_CHILDREN, os.cpu_count() or 1, len(parts)))
-    children = [Child(command or limits.command(_CHILD)) for _ in range(workers)]
-    idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
-    for child in children:
-        idle.put(child)
     done, counting = 0, threading.Lock()
 
     def one(part: Part) -> Footage:
         nonlocal done
-        child = idle.get()
-        try:
-            found = _ask(child, part, pictures, wall_s)
-        finally:
-            idle.put(child)
+        found = _ask(children, part, pictures, wall_s)
         with counting:
             done += 1
             progress(done)
         return found
 
-    try:
-        with ThreadPoolExecutor(workers, "watch-clips") as threads:
-            return list(threads.map(one, parts))
-    finally:
-        for child in children:
-            child.close()
+    with (
+        Children(command or limits.command(_CHILD), workers) as children,
+        ThreadPoolExecutor(workers, "watch-clips") as threads,
+    ):
+        return list(threads.map(one, parts))
 
 
-def _ask(child: Child, part: Part, pictures: Path | None, wall_s: float) -> Footage:
+def _ask(children: Children, part: Part, pictures: Path | None, wall_s: float) -> Footage:
     question = {
         "path": os.fspath(part.path),
         "start": None if part.start is None else str(part.start),
@@ -85,6 +76,6 @@ def _ask(child: Child, part: Part, pictures: Path | None, wall_s: float) -> Foot
         "stem": part.stem,
     }
     try:
-        return from_json(child.ask(question, wall_s))
+        return from_json(children.ask(question, wall_s))
     except (ChildError, ValueError):
         return Footage(seen=False)
