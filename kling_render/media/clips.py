@@ -6,6 +6,7 @@ The demuxer is always named and gets an open file, so that a playlist in disguis
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import replace
 from decimal import Decimal
@@ -122,11 +123,15 @@ def check_result(file: BinaryIO, expected_s: Decimal | None) -> ResultCheck:
     if sniff(file.read(HEAD_BYTES)) not in CLIPS:
         return _broken("not an MP4 file")
     try:
-        turn, size = boxes.rotation(file, boxes.walk(file)), file.seek(0, os.SEEK_END)
+        size = file.seek(0, os.SEEK_END)
+        if size <= _QUICK_BYTES:  # a demuxer reads a few bytes here and there: quicker from memory
+            file.seek(0)
+            file = io.BytesIO(file.read())
+        turn = boxes.rotation(file, boxes.walk(file))
         with open_clip(file) as container:
             if not container.streams.video:
                 return _broken("no video stream")
-            if _is_small(container, size):
+            if isinstance(file, io.BytesIO) and _is_small(container):
                 return _watched(container, file, turn, expected_s)
             return _play(container, expected_s)
     except boxes.BoxError as error:
@@ -139,14 +144,13 @@ def _broken(problem: str) -> ResultCheck:
     return ResultCheck(ok=False, problem=problem, duration_s=None, has_audio=False, shorter_by_s=Decimal(0))
 
 
-def _is_small(container: Any, size: int) -> bool:
+def _is_small(container: Any) -> bool:
     stream = container.streams.video[0]
     codec = stream.codec_context
-    pixels = codec.width * codec.height * (stream.frames or _QUICK_PIXELS)
-    return bool(pixels <= _QUICK_PIXELS and size <= _QUICK_BYTES)
+    return bool(codec.width * codec.height * (stream.frames or _QUICK_PIXELS) <= _QUICK_PIXELS)
 
 
-def _watched(container: Any, file: BinaryIO, turn: int, expected_s: Decimal | None) -> ResultCheck:
+def _watched(container: Any, file: io.BytesIO, turn: int, expected_s: Decimal | None) -> ResultCheck:
     from kling_render.media.measure import sound_of, watch  # numpy
 
     sounds, length = bool(container.streams.audio), seconds(_duration(container, container.streams.video[0]))
@@ -158,8 +162,7 @@ def _watched(container: Any, file: BinaryIO, turn: int, expected_s: Decimal | No
     if watched.end_damaged:
         return _broken("cannot be decoded to its end")
     look = watched.look(sound_of(file) if sounds else "none")
-    file.seek(0)  # the container has been read to its end and reads no more
-    sha256 = hashlib.sha256(file.read()).hexdigest()
+    sha256 = hashlib.sha256(file.getbuffer()).hexdigest()
     return replace(_whole(length, expected_s, has_audio=sounds), look=look, sha256=sha256)
 
 

@@ -13,7 +13,7 @@ from kling_render.media import boxes
 from kling_render.media.clips import open_clip
 from kling_render.media.look import Look, Sound, Stretch
 
-Grey = NDArray[np.int16]
+Grey = NDArray[np.uint8]
 Show = Callable[[Any, float, float, int], None]
 """Is told of every frame: the frame, its time, the film's length (both in seconds), the degrees it is turned by."""
 
@@ -131,7 +131,7 @@ class Watched:
         self._next = at + _EVERY_S
         grey, dark = self._seen(frame)
         self._black.note(at, holds=int(np.count_nonzero(grey < dark)) >= _BLACK_SHARE * grey.size, before=False)
-        same = self._anchor is not None and int(np.abs(grey - self._anchor).max()) <= _STILL
+        same = self._anchor is not None and _change(grey, self._anchor) <= _STILL
         self._still.note(at, holds=same)
         if not same:
             self._anchor = grey
@@ -144,12 +144,13 @@ class Watched:
             plane = frame.planes[0]
             rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
             every = max(1, max(frame.width, frame.height) // _SAMPLES)
-            return rows[::every, ::every].astype(np.int16), _BLACK if frame.color_range == _FULL else _BLACK_LIMITED
+            # A copy: the frame's memory is the decoder's.
+            return rows[::every, ::every].copy(), _BLACK if frame.color_range == _FULL else _BLACK_LIMITED
         picture = self._scaler.reformat(frame, *self._small, "gray", interpolation="AREA").to_ndarray()
-        return picture.astype(np.int16), _BLACK
+        return picture.astype(np.uint8, copy=False), _BLACK
 
     def _compare_blocks(self, blocks: Grey, at: float, *, same: bool) -> None:
-        calm = self._blocks is not None and int(np.abs(blocks - self._blocks).max()) <= _CALM
+        calm = self._blocks is not None and _change(blocks, self._blocks) <= _CALM
         self._calm.note(at, holds=calm or same)
         if not calm or at - self._since >= _CALM_S:
             self._blocks, self._since = blocks, at
@@ -194,12 +195,17 @@ class _Stretches:
         return tuple((round(a, 3), round(b, 3)) for a, b in found if b - a >= _SHORTEST_S)
 
 
+def _change(one: Grey, other: Grey) -> int:
+    """By how many levels the most different pixels differ."""
+    return int((np.maximum(one, other) - np.minimum(one, other)).max())
+
+
 def _coarse(grey: Grey) -> Grey:
     height, width = (size // _COARSE * _COARSE for size in grey.shape)
     if not height or not width:
         return grey
     cut = grey[:height, :width].reshape(height // _COARSE, _COARSE, width // _COARSE, _COARSE)
-    blocks: Grey = cut.mean(axis=(1, 3)).astype(np.int16)
+    blocks: Grey = cut.mean(axis=(1, 3)).astype(np.uint8)
     return blocks
 
 
