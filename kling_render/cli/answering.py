@@ -23,10 +23,10 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.planning.records import Plan
 from kling_render.store.opening import Store
-from kling_render.workspace import resolving
-from kling_render.workspace.evidence import DOUBTFUL, Nearby, Question, open_questions
-from kling_render.workspace.resolving import Decision, who
-from kling_render.workspace.settling import check_generation, finish_one, paid_nearby
+from kling_render.workspace.doubts import resolving
+from kling_render.workspace.doubts.evidence import DOUBTFUL, Nearby, Question, open_questions
+from kling_render.workspace.doubts.resolving import Decision, who
+from kling_render.workspace.doubts.settling import check_generation, finish_one, paid_nearby
 from kling_render.workspace.times import SystemClock
 
 _NONE: Mapping[Path, str] = MappingProxyType({})

@@ -27,7 +27,7 @@ from kling_render.cli.audit_text import (
 from kling_render.cli.cells import cut_middle
 from kling_render.cli.job_words import one_line
 from kling_render.lifecycle.books import DIFFERS, Kind, Line, totals
-from kling_render.workspace.auditing import Audit, by_facet
+from kling_render.workspace.account.auditing import Audit, by_facet
 
 _BAR = 20
 _DATED = 100

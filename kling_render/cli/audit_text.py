@@ -13,7 +13,7 @@ from kling_render.engine.work import EXIT_MONEY
 from kling_render.lifecycle.books import DIFFERS, Kind, Line, totals
 from kling_render.lifecycle.records import usd_of
 from kling_render.planning.document import money
-from kling_render.workspace.auditing import NO_JOB, NOT_IN_STORE, Audit, by_facet
+from kling_render.workspace.account.auditing import NO_JOB, NOT_IN_STORE, Audit, by_facet
 
 FORMAT = "kling-render.audit/1"
 LISTED = 20

@@ -16,7 +16,7 @@ from kling_render.planning.explanation import MEDIA, Change
 from kling_render.planning.records import SENTENCES, Action
 from kling_render.planning.text import usd_text
 from kling_render.planning.words import Piece, Side
-from kling_render.workspace.explaining import Explained, InputSeen, Kept
+from kling_render.workspace.plans.explaining import Explained, InputSeen, Kept
 
 FORMAT = "kling-render.explain/1"
 SHORT = 12

@@ -119,7 +119,7 @@ class Invocation:
 
         found = [d for d in diagnostics if d.severity == "warning"]
         if found and not self.quiet:
-            from kling_render.workspace.advising import ADVICE
+            from kling_render.workspace.inputs.advising import ADVICE
 
             advice = [] if self.verbose else [d for d in found if d.code in ADVICE]
             shown = [d for d in found if d not in advice]

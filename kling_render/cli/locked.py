@@ -18,8 +18,8 @@ from kling_render.planning.pilot import pilot
 from kling_render.planning.records import Action
 from kling_render.planning.text import why_text
 from kling_render.store.digests import StatDigests
-from kling_render.workspace.locked_results import Filled, OnlyLocked, fill
-from kling_render.workspace.locking import lock_path, read_lock
+from kling_render.workspace.lockfile.locked_results import Filled, OnlyLocked, fill
+from kling_render.workspace.lockfile.locking import lock_path, read_lock
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import Planned, Workspace
 

@@ -11,7 +11,7 @@ from kling_render.lifecycle.books import Booking
 from kling_render.lifecycle.records import Attempt, usd_of
 from kling_render.lifecycle.states import State
 from kling_render.planning.document import money
-from kling_render.workspace.homecoming import BroughtHome
+from kling_render.workspace.account.homecoming import BroughtHome
 
 LISTED = 40
 _STATES = {State.DONE: "fetched", State.FETCHED: "fetched", State.READY: "could not be downloaded now"}

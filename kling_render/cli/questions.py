@@ -14,7 +14,7 @@ from kling_render.cli.timestamps import iso, local, local_seconds
 from kling_render.lifecycle.records import usd_of
 from kling_render.lifecycle.states import Event, State
 from kling_render.planning.document import money
-from kling_render.workspace.evidence import DOUBTFUL, GIVEN_UP, Candidate, Nearby, Question
+from kling_render.workspace.doubts.evidence import DOUBTFUL, GIVEN_UP, Candidate, Nearby, Question
 
 SHOWN_CANDIDATES = 5
 _WITHOUT_PRICE = "again"

@@ -28,9 +28,9 @@ from kling_render.planning.records import Action, NoteCode, ReasonCode
 from kling_render.planning.saved import SavedPlan
 from kling_render.planning.text import jobs_word, usd_text, visible
 from kling_render.store.digests import StatDigests
-from kling_render.workspace.applying import Narrow, load, only, parsed, refuse_departures
-from kling_render.workspace.locked_results import filled_from_lock
-from kling_render.workspace.locking import before_paying, wants_to_pay
+from kling_render.workspace.lockfile.locked_results import filled_from_lock
+from kling_render.workspace.lockfile.locking import before_paying, wants_to_pay
+from kling_render.workspace.plans.applying import Narrow, load, only, parsed, refuse_departures
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths

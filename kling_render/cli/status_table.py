@@ -17,7 +17,7 @@ from kling_render.planning.document import job_document, money
 from kling_render.planning.records import Plan, PlannedJob
 from kling_render.planning.states import STATES, job_state
 from kling_render.planning.text import jobs_word, visible, why_text
-from kling_render.workspace.evidence import Question
+from kling_render.workspace.doubts.evidence import Question
 
 FORMAT = "kling-render.status/1"
 LISTED = 20

@@ -16,7 +16,7 @@ from kling_render.lifecycle.records import Attempt, usd_of
 from kling_render.planning.document import job_document, money
 from kling_render.planning.records import Action, Plan, PlannedJob, ReasonCode
 from kling_render.planning.text import jobs_word, visible, why_text
-from kling_render.workspace.evidence import Question
+from kling_render.workspace.doubts.evidence import Question
 
 FORMAT = "kling-render.render/1"
 LISTED = 20

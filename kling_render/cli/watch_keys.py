@@ -16,7 +16,7 @@ from kling_render.cli.invocation import Invocation
 from kling_render.engine.work import RunReport
 from kling_render.planning.records import Action, Plan
 from kling_render.watch.batches import InputWatch
-from kling_render.workspace.watching import Watching
+from kling_render.workspace.live.watching import Watching
 
 if TYPE_CHECKING:
     from kling_render.cli.keys import Keys
@@ -120,7 +120,7 @@ def _show_plan(watching: Watching, shown: Beside, *, verbose: bool) -> None:
 def _explain_text(watching: Watching, *, color: bool) -> str:
     """Why the first of the jobs that the last plan changed is not up to date."""
     from kling_render.cli.explain_text import explain_text
-    from kling_render.workspace.explaining import explain
+    from kling_render.workspace.plans.explaining import explain
 
     if watching.last is None:
         return "there is no good plan yet"

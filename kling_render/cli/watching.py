@@ -32,9 +32,9 @@ from kling_render.store.watchers import only_watcher
 from kling_render.watch.batches import InputWatch
 from kling_render.watch.news import News
 from kling_render.watch.wanting import Wanting
-from kling_render.workspace.replanning import Planner, Replan
+from kling_render.workspace.live.replanning import Planner, Replan
+from kling_render.workspace.live.watching import Watching
 from kling_render.workspace.times import SystemClock
-from kling_render.workspace.watching import Watching
 from kling_render.workspace.workspace import PREVIZ, ListSource
 
 _LEAST_POLL_S = 0.2

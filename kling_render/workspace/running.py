@@ -72,8 +72,8 @@ async def run(
 
 @asynccontextmanager
 async def _world(store: Store, settings: Settings, wiring: Wiring) -> AsyncIterator[World]:
-    from kling_render.workspace.checking import ResultChecker
-    from kling_render.workspace.looking import remember
+    from kling_render.workspace.results.checking import ResultChecker
+    from kling_render.workspace.results.looking import remember
 
     chance = wiring.chance or random.SystemRandom()
     token = ulid(wiring.clock.now(), chance)

@@ -32,17 +32,17 @@ from kling_render.planning.records import Action, Plan, PlannedJob
 from kling_render.shotlist.records import Request
 from kling_render.store.digests import StatDigests
 from kling_render.workspace import prices
-from kling_render.workspace.locking import write_lock
-from kling_render.workspace.looks import known_warnings
+from kling_render.workspace.inputs.uploads import ProjectUploads
+from kling_render.workspace.lockfile.locking import write_lock
+from kling_render.workspace.results.looks import known_warnings
 from kling_render.workspace.running import Wiring, run
-from kling_render.workspace.uploads import ProjectUploads
 from kling_render.workspace.works import claimed_paths, works_of
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
 
 if TYPE_CHECKING:
     from kling_render.store.cache import Cache
     from kling_render.store.opening import Store
-    from kling_render.workspace.beholding import Beholder
+    from kling_render.workspace.results.beholding import Beholder
 
 _NO_FOLDER = "\0"
 _KEPT = frozenset({Action.UP_TO_DATE, Action.PINNED})
@@ -248,7 +248,7 @@ class Session:
 
 
 def _beholder(watcher: Watcher, store: Store, planned: Planned) -> Beholder:
-    from kling_render.workspace.beholding import Beholder
+    from kling_render.workspace.results.beholding import Beholder
 
     return Beholder(watcher, store, planned.inspection, planned.everything.jobs)
 

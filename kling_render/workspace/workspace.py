@@ -31,9 +31,10 @@ from kling_render.shotlist.redaction import redacted
 from kling_render.store.digests import StatDigests
 from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
-from kling_render.workspace import prices, remote
-from kling_render.workspace.inspect import Inspection, inspect
-from kling_render.workspace.wanted import attach_wanted
+from kling_render.workspace import prices
+from kling_render.workspace.account.wanted import attach_wanted
+from kling_render.workspace.inputs import remote
+from kling_render.workspace.inputs.inspect import Inspection, inspect
 
 if TYPE_CHECKING:
     from kling_render.workspace.outlook import Outlook
@@ -132,7 +133,7 @@ class Workspace:
         """
         inspection = self.looked_at(project, digests)
         if self.skips_invalid:
-            from kling_render.workspace.skipping import told_as_warnings
+            from kling_render.workspace.inputs.skipping import told_as_warnings
 
             self.warnings += told_as_warnings(inspection.diagnostics)
             return inspection
@@ -241,7 +242,7 @@ class Workspace:
             )
         promises = dict(self.awaited)
         if trusting and namespace != PREVIZ and (everything.totals.render or everything.totals.blocked):
-            from kling_render.workspace.promises import promises_of
+            from kling_render.workspace.lockfile.promises import promises_of
 
             promises |= promises_of(self, project, everything, results, digests)
         everything = with_edits(promised(everything, promises), facts.earlier, project)
@@ -269,7 +270,7 @@ class Workspace:
         """The jobs that are skipped, and why."""
         if not self.skips_invalid:
             return {}
-        from kling_render.workspace.skipping import blocked_jobs
+        from kling_render.workspace.inputs.skipping import blocked_jobs
 
         return blocked_jobs(project.jobs, inspection)
 

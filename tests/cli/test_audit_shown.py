@@ -11,7 +11,7 @@ from rich.console import Console
 from kling_render.cli.audit_table import print_audit
 from kling_render.cli.audit_text import WORDS, aligned, audit_document, audit_text, exact
 from kling_render.lifecycle.books import DIFFERS, Booking, Kind, Line
-from kling_render.workspace.auditing import Audit
+from kling_render.workspace.account.auditing import Audit
 from tests.lifecycle.build import SENT, attempt
 
 JOB = attempt(generation_id="gen1", charge=896_000)

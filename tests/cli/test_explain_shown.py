@@ -10,7 +10,7 @@ from kling_render.cli.explain_text import explain_text
 from kling_render.planning.explanation import changes
 from kling_render.planning.manifest import Manifest
 from kling_render.shotlist.records import Project
-from kling_render.workspace.explaining import Explained, InputSeen
+from kling_render.workspace.plans.explaining import Explained, InputSeen
 from tests.planning.build import World, job, project, request
 from tests.planning.test_explanation import attempt
 

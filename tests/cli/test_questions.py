@@ -23,7 +23,7 @@ from kling_render.cli.questions import (
 )
 from kling_render.lifecycle.states import State
 from kling_render.schemas_at import load
-from kling_render.workspace.evidence import Candidate, Decided, Nearby, Question
+from kling_render.workspace.doubts.evidence import Candidate, Decided, Nearby, Question
 from tests.cli.plans import attempt
 
 JOB = "sc010/fox/wave/t01"

@@ -27,7 +27,7 @@ from kling_render.media.probe import Prober
 from kling_render.media.rules import check_clip, check_image
 from kling_render.media.work import WorkError
 from kling_render.models import DEFAULT_MODEL, MODELS
-from kling_render.workspace.fixing import Fixing, Item, Kind, Outcome
+from kling_render.workspace.inputs.fixing import Fixing, Item, Kind, Outcome
 from tests.media import films, makers, odd_makers
 
 MODEL = MODELS[DEFAULT_MODEL]

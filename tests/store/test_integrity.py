@@ -16,7 +16,7 @@ from kling_render.store.integrity import damaged, survey
 from kling_render.store.opening import Store
 from kling_render.store.trash import throw
 from kling_render.workspace.times import SystemClock
-from kling_render.workspace.verifying import Finding, Grade, Verdict, verify
+from kling_render.workspace.upkeep.verifying import Finding, Grade, Verdict, verify
 from tests.store.test_garbage import NOW, found
 from tests.store.upkeep import NAMESPACE, WAYS, digest, done, keep, rehearsal, spoil, walk
 

@@ -21,8 +21,8 @@ from kling_render.watch.batches import Batch
 from kling_render.watch.news import News
 from kling_render.watch.scope import Scope
 from kling_render.watch.wanting import Wanting, Wish
-from kling_render.workspace.replanning import Attempted, Replan
-from kling_render.workspace.watching import Watching
+from kling_render.workspace.live.replanning import Attempted, Replan
+from kling_render.workspace.live.watching import Watching
 from tests.watch.virtual import LoopClock, at_once
 
 FOLDER = Path("/project")

@@ -14,7 +14,7 @@ import pytest
 from kling_render.engine.work import Stop
 from kling_render.errors import SpendingRefused, UsageError
 from kling_render.watch.news import Broken, Dropped, Holding, Rendering, Replanned, RunOver
-from kling_render.workspace.replanning import Replan
+from kling_render.workspace.live.replanning import Replan
 from tests.watch.studio import ALLOWANCE, LIST, Desk, Session, problem
 from tests.watch.virtual import play
 

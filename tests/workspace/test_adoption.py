@@ -15,7 +15,7 @@ from kling_render.lifecycle.reconcile import LogRead
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import Event, State
 from kling_render.store.opening import Store
-from kling_render.workspace.lost import Adoption
+from kling_render.workspace.account.lost import Adoption
 from tests.store.support import NAMESPACE, attempt
 
 FINGERPRINT = "0123456789abcdef" * 4

@@ -16,9 +16,9 @@ from kling_render.planning.records import PlannedJob
 from kling_render.shotlist.records import InputRef
 from kling_render.store.hashing import sha256_of
 from kling_render.store.opening import Store
-from kling_render.workspace.beholding import Beholder
-from kling_render.workspace.inspect import Inspection
-from kling_render.workspace.looks import known_warnings
+from kling_render.workspace.inputs.inspect import Inspection
+from kling_render.workspace.results.beholding import Beholder
+from kling_render.workspace.results.looks import known_warnings
 from tests.media.films import Part, film
 from tests.planning.build import World, identity, job, request
 

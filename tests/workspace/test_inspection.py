@@ -13,7 +13,7 @@ from kling_render.errors import Place
 from kling_render.models import DEFAULT_MODEL
 from kling_render.shotlist.records import InputRef, Request
 from kling_render.store.opening import Store
-from kling_render.workspace.inspect import Inspection, inspect
+from kling_render.workspace.inputs.inspect import Inspection, inspect
 from tests.media import makers, odd_makers
 
 _WATCHED: list[list[tuple[str, str]]] = []

@@ -10,8 +10,8 @@ from kling_render.lifecycle.records import Attempt, Reserved
 from kling_render.lifecycle.states import State
 from kling_render.planning.records import PlannedJob
 from kling_render.store.opening import Store
-from kling_render.workspace.keeping import Keepable, Offer, keep, undo
-from kling_render.workspace.resolving import Decision
+from kling_render.workspace.doubts.resolving import Decision
+from kling_render.workspace.plans.keeping import Keepable, Offer, keep, undo
 from tests.planning.build import World, job, request
 
 SPACE = "https://api.example.com"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from kling_render.workspace.list_edits import change, renamed, trimmed, written
+from kling_render.workspace.inputs.list_edits import change, renamed, trimmed, written
 
 LIST = """\
 version: 1

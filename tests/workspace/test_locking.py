@@ -16,9 +16,9 @@ from kling_render.planning.lock_text import lock_text
 from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
-from kling_render.workspace.locked_claims import contradiction, holder, kept_results, named_otherwise
-from kling_render.workspace.locking import before_paying, mend_lock, write_lock
-from kling_render.workspace.resolving import Decision
+from kling_render.workspace.doubts.resolving import Decision
+from kling_render.workspace.lockfile.locked_claims import contradiction, holder, kept_results, named_otherwise
+from kling_render.workspace.lockfile.locking import before_paying, mend_lock, write_lock
 from kling_render.workspace.times import SystemClock
 from kling_render.workspace.workspace import ListSource, Workspace
 from tests.planning.build import World, digest, job, project

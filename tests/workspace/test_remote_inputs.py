@@ -15,7 +15,7 @@ from kling_render.ports import FetchFailed
 from kling_render.providers.aimlapi import remote as inputs
 from kling_render.shotlist.records import InputRef
 from kling_render.store.opening import Store
-from kling_render.workspace.remote import fetch_all
+from kling_render.workspace.inputs.remote import fetch_all
 
 HOST = "93.184.216.34"
 URL = f"https://{HOST}/fox.png"

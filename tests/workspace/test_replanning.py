@@ -13,7 +13,7 @@ import pytest
 
 from kling_render.config import load_settings
 from kling_render.store.opening import Store
-from kling_render.workspace.replanning import Planner
+from kling_render.workspace.live.replanning import Planner
 from kling_render.workspace.times import SystemClock
 from kling_render.workspace.workspace import ListSource
 from tests.media.makers import clip, picture

@@ -13,8 +13,8 @@ from kling_render.lifecycle.books import Booking
 from kling_render.lifecycle.records import Attempt, Reserved, Taken
 from kling_render.lifecycle.states import Event, State
 from kling_render.store.opening import Store
-from kling_render.workspace.evidence import Question, candidates, open_questions, question_of, standing_questions
-from kling_render.workspace.resolving import (
+from kling_render.workspace.doubts.evidence import Question, candidates, open_questions, question_of, standing_questions
+from kling_render.workspace.doubts.resolving import (
     Decision,
     accept,
     acknowledge,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kling_render.engine.work import JobReport, JobState, RunReport, Target, Work
-from kling_render.workspace.run_outcome import is_dearer
+from kling_render.workspace.live.run_outcome import is_dearer
 
 FOLDER = Path("/project")
 TARGET = Target(

@@ -20,10 +20,10 @@ from kling_render.lifecycle.records import Attempt, usd_of
 from kling_render.lifecycle.states import State
 from kling_render.planning.document import money
 from kling_render.store.opening import Store
-from kling_render.workspace.adopting import Adopted, Adopter, adopt_file, adopt_generation, one_job, source
-from kling_render.workspace.resolving import Decision, who
+from kling_render.workspace.account.adopting import Adopted, Adopter, adopt_file, adopt_generation, one_job, source
+from kling_render.workspace.account.wanted import wanted_attempt
+from kling_render.workspace.doubts.resolving import Decision, who
 from kling_render.workspace.session import Session
-from kling_render.workspace.wanted import wanted_attempt
 
 FORMAT = "kling-render.adopt/1"
 

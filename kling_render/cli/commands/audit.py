@@ -13,8 +13,8 @@ from kling_render.config import Settings, require_key
 from kling_render.engine.work import EXIT_MONEY
 from kling_render.errors import AccountRefused
 from kling_render.store.opening import Store
-from kling_render.workspace.account import MOST_DAYS
-from kling_render.workspace.auditing import FACETS, Audit, full_audit, own_audit
+from kling_render.workspace.account.account import MOST_DAYS
+from kling_render.workspace.account.auditing import FACETS, Audit, full_audit, own_audit
 
 _DAYS = 30
 

@@ -8,7 +8,7 @@ import click
 
 from kling_render.cli.explain_text import explain_document, explain_text
 from kling_render.cli.invocation import Invocation, global_options
-from kling_render.workspace.explaining import explain
+from kling_render.workspace.plans.explaining import explain
 
 
 @click.command("explain")

@@ -48,8 +48,8 @@ def contact_sheet(invocation: Invocation, select: tuple[str, ...], target: str |
       kling-render export contact-sheet -o ~/review
     """
     invocation.command = "export"
-    from kling_render.workspace.contact_sheets import contact_sheet as made_of
-    from kling_render.workspace.contact_sheets import write_sheet
+    from kling_render.workspace.results.contact_sheets import contact_sheet as made_of
+    from kling_render.workspace.results.contact_sheets import write_sheet
 
     settings = invocation.settings()
     with invocation.open_store(settings) as store:

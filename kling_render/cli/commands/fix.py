@@ -16,8 +16,8 @@ from kling_render.errors import InputProblems, UsageError
 
 if TYPE_CHECKING:
     from kling_render.shotlist.records import Project
-    from kling_render.workspace.fixing import Item, Outcome
-    from kling_render.workspace.list_edits import Change
+    from kling_render.workspace.inputs.fixing import Item, Outcome
+    from kling_render.workspace.inputs.list_edits import Change
 
 FORMAT = "kling-render.fix/1"
 
@@ -55,7 +55,7 @@ def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, An
     from kling_render.media.fixing.fixer import Fixer
     from kling_render.media.fixing.records import Wish
     from kling_render.media.probe import Prober
-    from kling_render.workspace.fixing import Fixing
+    from kling_render.workspace.inputs.fixing import Fixing
 
     items, report = _items(invocation, inputs, given["orientation"])
     start, end = given["start"], given["end"]
@@ -70,7 +70,7 @@ def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, An
 
 
 def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> tuple[list[Item], Any]:
-    from kling_render.workspace.fixing import items_of
+    from kling_render.workspace.inputs.fixing import items_of
 
     settings = invocation.settings()
     with invocation.open_store(settings) as store:

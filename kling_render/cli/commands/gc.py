@@ -14,8 +14,8 @@ from kling_render.cli.upkeep_words import files_word, item_line, some, sum_text,
 from kling_render.errors import UsageError
 from kling_render.store.garbage import Item
 from kling_render.store.trash import Batch
-from kling_render.workspace.cleaning import Cleaning
 from kling_render.workspace.times import SystemClock
+from kling_render.workspace.upkeep.cleaning import Cleaning
 
 FORMAT = "kling-render.gc/1"
 

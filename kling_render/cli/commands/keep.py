@@ -22,7 +22,9 @@ from kling_render.planning.prices import total_usd
 from kling_render.planning.records import PlannedJob
 from kling_render.planning.text import jobs_word, usd_text
 from kling_render.store.digests import StatDigests
-from kling_render.workspace.keeping import (
+from kling_render.workspace.doubts.resolving import Decision, who
+from kling_render.workspace.lockfile.locking import still_names
+from kling_render.workspace.plans.keeping import (
     Keepable,
     Left,
     Offer,
@@ -32,8 +34,6 @@ from kling_render.workspace.keeping import (
     refuse_rehearsals,
     undo,
 )
-from kling_render.workspace.locking import still_names
-from kling_render.workspace.resolving import Decision, who
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import Planned, Workspace
 

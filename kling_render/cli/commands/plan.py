@@ -19,8 +19,8 @@ from kling_render.planning.records import Plan
 from kling_render.planning.saved import document, save
 from kling_render.planning.text import jobs_word, plan_text, usd_text
 from kling_render.shotlist.nodes import without_gc
-from kling_render.workspace.applying import write
-from kling_render.workspace.locking import mend_lock
+from kling_render.workspace.lockfile.locking import mend_lock
+from kling_render.workspace.plans.applying import write
 from kling_render.workspace.workspace import PREVIZ
 
 EXIT_WORK = 10
@@ -113,7 +113,7 @@ def _against_base(invocation: Invocation, select: Sequence[str], given: Mapping[
     if given["save_to"] is not None or given["as_pilot"]:
         raise UsageError("--base goes with neither -o nor --pilot", help="it only tells what a change would cost")
     from kling_render.planning.comparison import comparison_document, comparison_text
-    from kling_render.workspace.base import compared
+    from kling_render.workspace.plans.base import compared
 
     source, clock, report = invocation.sources()
     comparison, warnings = compared(

@@ -24,15 +24,15 @@ from kling_render.planning.records import Action, Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.digests import StatDigests
 from kling_render.store.opening import Store
-from kling_render.workspace.account import MOST_DAYS
-from kling_render.workspace.evidence import Question
-from kling_render.workspace.homecoming import BroughtHome, brought_home, works_beside
-from kling_render.workspace.inspect import Inspection
-from kling_render.workspace.locked_results import filled_from_lock
-from kling_render.workspace.lost import Found, find_lost
+from kling_render.workspace.account.account import MOST_DAYS
+from kling_render.workspace.account.homecoming import BroughtHome, brought_home, works_beside
+from kling_render.workspace.account.lost import Found, find_lost
+from kling_render.workspace.account.wanted import by_prefix
+from kling_render.workspace.doubts.evidence import Question
+from kling_render.workspace.inputs.inspect import Inspection
+from kling_render.workspace.lockfile.locked_results import filled_from_lock
 from kling_render.workspace.session import Session
 from kling_render.workspace.unlisted import finish_without_list
-from kling_render.workspace.wanted import by_prefix
 from kling_render.workspace.works import claimed_paths
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace, find_list
 

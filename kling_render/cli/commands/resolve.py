@@ -28,8 +28,8 @@ from kling_render.errors import InputProblems, UsageError
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.store.opening import Store
-from kling_render.workspace.evidence import Nearby, Question, question_of, standing_questions
-from kling_render.workspace.resolving import find
+from kling_render.workspace.doubts.evidence import Nearby, Question, question_of, standing_questions
+from kling_render.workspace.doubts.resolving import find
 from kling_render.workspace.session import Session
 from kling_render.workspace.works import claimed_paths
 from kling_render.workspace.workspace import find_list

@@ -12,8 +12,8 @@ from kling_render.lifecycle.records import Attempt, Cap
 from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
-from kling_render.workspace.evidence import Question, standing_questions
-from kling_render.workspace.looks import known_warnings
+from kling_render.workspace.doubts.evidence import Question, standing_questions
+from kling_render.workspace.results.looks import known_warnings
 from kling_render.workspace.running import caps
 
 _RECENT = 50

@@ -18,7 +18,7 @@ from kling_render.config import Settings
 from kling_render.lifecycle.records import Attempt
 from kling_render.store.opening import Store
 from kling_render.workspace.times import SystemClock
-from kling_render.workspace.verifying import Finding, Grade, Verdict, verify
+from kling_render.workspace.upkeep.verifying import Finding, Grade, Verdict, verify
 
 FORMAT = "kling-render.verify/1"
 _SIGNS = {Grade.DAMAGE: "FAIL", Grade.MENDED: "mend", Grade.NOTE: "note"}
@@ -63,7 +63,7 @@ def _progress(invocation: Invocation) -> Callable[[str, int, int], None]:
 
 def _fetch(invocation: Invocation, settings: Settings, store: Store, attempts: list[Attempt]) -> str:
     from kling_render.cli.driving import Several, display, heed_signals
-    from kling_render.workspace.refetching import Refetch
+    from kling_render.workspace.upkeep.refetching import Refetch
 
     watchers, clock = Several(), SystemClock()
     refetch = Refetch(store, settings, clock, watchers, heed_signals)

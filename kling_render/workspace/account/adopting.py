@@ -21,9 +21,9 @@ from kling_render.ports import Clock, LogUnavailable
 from kling_render.store.hashing import sha256_of
 from kling_render.store.opening import Store
 from kling_render.store.transaction import SqliteTransaction
-from kling_render.workspace.account import MOST_DAYS, Account, Say, open_account
-from kling_render.workspace.checking import ResultChecker
-from kling_render.workspace.resolving import Decision, refuse_driven
+from kling_render.workspace.account.account import MOST_DAYS, Account, Say, open_account
+from kling_render.workspace.doubts.resolving import Decision, refuse_driven
+from kling_render.workspace.results.checking import ResultChecker
 from kling_render.workspace.workspace import PREVIZ, Planned
 
 _CHUNK = 1 << 20

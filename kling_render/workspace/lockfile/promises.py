@@ -14,8 +14,8 @@ from kling_render.shotlist.records import Project
 from kling_render.store.cache import Cache
 from kling_render.store.digests import StatDigests
 from kling_render.store.opening import Store
-from kling_render.workspace.locked_claims import contradiction, holder
-from kling_render.workspace.locking import source_of_results
+from kling_render.workspace.lockfile.locked_claims import contradiction, holder
+from kling_render.workspace.lockfile.locking import source_of_results
 from kling_render.workspace.workspace import Workspace
 
 _DEAD = "dead-generation"

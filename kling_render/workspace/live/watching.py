@@ -36,8 +36,8 @@ from kling_render.watch.news import (
 )
 from kling_render.watch.scope import Scope
 from kling_render.watch.wanting import Held, Outcome, Wanting
-from kling_render.workspace.replanning import Attempted, Replan, fingerprint_of, hour_cap, jobs_of
-from kling_render.workspace.run_outcome import is_dearer, outcome_of, run_over
+from kling_render.workspace.live.replanning import Attempted, Replan, fingerprint_of, hour_cap, jobs_of
+from kling_render.workspace.live.run_outcome import is_dearer, outcome_of, run_over
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import PREVIZ, Planned
 

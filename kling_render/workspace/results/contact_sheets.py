@@ -23,8 +23,8 @@ from kling_render.planning.states import job_state
 from kling_render.planning.text import why_text
 from kling_render.shotlist.records import Character, Job, Motion, Project
 from kling_render.store.digests import StatDigests
-from kling_render.workspace.looking import Looker, look_of, remember
-from kling_render.workspace.looks import VERSION
+from kling_render.workspace.results.looking import Looker, look_of, remember
+from kling_render.workspace.results.looks import VERSION
 from kling_render.workspace.workspace import Planned, Workspace
 
 _WORKERS = 2

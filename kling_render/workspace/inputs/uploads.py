@@ -14,7 +14,7 @@ from kling_render.shotlist.records import InputRef, Request
 from kling_render.store.blobs import DiskBlobs
 from kling_render.store.cache import Cache
 from kling_render.store.hashing import sha256_of
-from kling_render.workspace.inspect import Inspection
+from kling_render.workspace.inputs.inspect import Inspection
 
 TRIM = "trim/1"
 

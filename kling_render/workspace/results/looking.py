@@ -17,8 +17,8 @@ from kling_render.media.verdict import Wanted, needs_clip, warnings_of
 from kling_render.planning.records import PlannedJob
 from kling_render.store.cache import Cache
 from kling_render.store.opening import Store
-from kling_render.workspace.inspect import Inspection
-from kling_render.workspace.looks import SAID, VERSION, said_key
+from kling_render.workspace.inputs.inspect import Inspection
+from kling_render.workspace.results.looks import SAID, VERSION, said_key
 
 _RESULT, _CLIP, _CLIP_SOUND = f"result-look/{VERSION}", f"clip-look/{VERSION}", f"clip-sound/{VERSION}"
 

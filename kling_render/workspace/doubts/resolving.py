@@ -14,7 +14,14 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import OPEN, SPENT_NOTHING, Event, State
 from kling_render.store.opening import Store
 from kling_render.store.transaction import SqliteTransaction
-from kling_render.workspace.evidence import ANSWERABLE, DOUBTFUL, GIVEN_UP, UNOBTAINABLE, is_acknowledged, is_set_aside
+from kling_render.workspace.doubts.evidence import (
+    ANSWERABLE,
+    DOUBTFUL,
+    GIVEN_UP,
+    UNOBTAINABLE,
+    is_acknowledged,
+    is_set_aside,
+)
 
 _DIED = "the process that sent it ended before an answer was recorded"
 _NOTHING = {

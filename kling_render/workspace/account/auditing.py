@@ -15,8 +15,8 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.ports import Clock
 from kling_render.store.opening import Store
-from kling_render.workspace.account import Account, Say, Window, open_account
-from kling_render.workspace.lost import is_of_our_models
+from kling_render.workspace.account.account import Account, Say, Window, open_account
+from kling_render.workspace.account.lost import is_of_our_models
 
 _DAY_S = 86_400.0
 _PRICED = frozenset({State.READY, State.FETCHED, State.DONE, State.REMOTE_FAILED, State.PAID_LOST, State.ABANDONED})

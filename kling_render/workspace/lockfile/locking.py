@@ -19,7 +19,7 @@ from kling_render.planning.lock_text import is_json, lock_text, parse
 from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
-from kling_render.workspace.locked_claims import adopted, holder, kept_results, was_taken_back
+from kling_render.workspace.lockfile.locked_claims import adopted, holder, kept_results, was_taken_back
 from kling_render.workspace.workspace import PREVIZ, Workspace
 
 SUFFIX = ".lock.json"

@@ -26,7 +26,7 @@ from kling_render.media.sniff import HEAD_BYTES, IMAGES, sniff
 from kling_render.media.work import WorkError
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.shotlist.records import Character, InputRef, Motion, Project
-from kling_render.workspace.list_edits import Change, change, renamed, trimmed, written
+from kling_render.workspace.inputs.list_edits import Change, change, renamed, trimmed, written
 
 Kind = Literal["image", "clip"]
 Report = Callable[[str, int, int], None]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kling_render.errors import Diagnostic
 from kling_render.planning.records import Reason, ReasonCode, reason
 from kling_render.shotlist.records import Job
-from kling_render.workspace.inspect import Inspection
+from kling_render.workspace.inputs.inspect import Inspection
 
 
 def blocked_jobs(jobs: Iterable[Job], inspection: Inspection) -> dict[str, tuple[Reason, ...]]:

@@ -123,7 +123,7 @@ def inspect(
     unusable = _by_spot(problems.errors)
     _check_limits(requests, facts, problems)
     if pictures is not None:
-        from kling_render.workspace.advising import Looked, advise
+        from kling_render.workspace.inputs.advising import Looked, advise
 
         looked = Looked(files, sums, facts)
         advise(requests, looked, cache=cache, pictures=pictures, problems=problems, progress=progress)

@@ -25,11 +25,11 @@ from kling_render.planning.lock import Locked, LockFile, Promise, is_missing
 from kling_render.ports import FetchFailed, LinkExpired, LogRefused, LogUnavailable
 from kling_render.store.digests import StatDigests
 from kling_render.store.hashing import sha256_of
-from kling_render.workspace.account import MOST_DAYS, Account, Say, Window, open_account
-from kling_render.workspace.locked_claims import named_otherwise
-from kling_render.workspace.locked_records import LockedRecords
-from kling_render.workspace.locking import source_of_results
-from kling_render.workspace.promises import Claim, Wanted, mark, tree_proof, wanted_of
+from kling_render.workspace.account.account import MOST_DAYS, Account, Say, Window, open_account
+from kling_render.workspace.lockfile.locked_claims import named_otherwise
+from kling_render.workspace.lockfile.locked_records import LockedRecords
+from kling_render.workspace.lockfile.locking import source_of_results
+from kling_render.workspace.lockfile.promises import Claim, Wanted, mark, tree_proof, wanted_of
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
 
 _AT_ONCE = 8

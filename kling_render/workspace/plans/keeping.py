@@ -18,8 +18,8 @@ from kling_render.planning.records import Action, PlannedJob
 from kling_render.store.hashing import sha256_of
 from kling_render.store.opening import Store
 from kling_render.store.transaction import SqliteTransaction
-from kling_render.workspace.inspect import bytes_of
-from kling_render.workspace.resolving import Decision
+from kling_render.workspace.doubts.resolving import Decision
+from kling_render.workspace.inputs.inspect import bytes_of
 from kling_render.workspace.workspace import PREVIZ, Planned
 
 Compare = Callable[[Path, Path], str]

@@ -16,7 +16,7 @@ from kling_render.planning.records import Action, PlannedJob, Reason, ReasonCode
 from kling_render.shotlist.records import Project
 from kling_render.store.cache import Cache
 from kling_render.store.queries import LedgerQueries
-from kling_render.workspace.inspect import NAMES, bytes_of
+from kling_render.workspace.inputs.inspect import NAMES, bytes_of
 from kling_render.workspace.workspace import Planned, Workspace
 
 _LISTED = 5

@@ -24,8 +24,8 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.ports import Clock, LogRefused, LogUnavailable
 from kling_render.store.opening import Store
-from kling_render.workspace.evidence import PREFIX_LENGTH, Nearby, Question, candidates
-from kling_render.workspace.resolving import refuse_known
+from kling_render.workspace.doubts.evidence import PREFIX_LENGTH, Nearby, Question, candidates
+from kling_render.workspace.doubts.resolving import refuse_known
 from kling_render.workspace.running import Wiring, run
 
 if TYPE_CHECKING:

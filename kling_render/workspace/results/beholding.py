@@ -12,8 +12,8 @@ from kling_render.engine.world import Watcher
 from kling_render.media.study import Studies
 from kling_render.planning.records import PlannedJob
 from kling_render.store.opening import Store
-from kling_render.workspace.inspect import Inspection
-from kling_render.workspace.looking import Looker
+from kling_render.workspace.inputs.inspect import Inspection
+from kling_render.workspace.results.looking import Looker
 
 _ARRIVED = frozenset({JobState.DONE, JobState.RESTORED})
 _PATIENCE_S = 1.0

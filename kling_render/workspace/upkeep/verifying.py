@@ -18,9 +18,9 @@ from kling_render.store.mending import mend_from
 from kling_render.store.opening import Store
 from kling_render.store.snapshot import registered, snapshot
 from kling_render.store.worth import UNKNOWN, Worth, Worths, worths
-from kling_render.workspace.cleaning import FREE
-from kling_render.workspace.remote import REMOTE
-from kling_render.workspace.uploads import TRIM
+from kling_render.workspace.inputs.remote import REMOTE
+from kling_render.workspace.inputs.uploads import TRIM
+from kling_render.workspace.upkeep.cleaning import FREE
 
 _NO_NEED = Worth(credits=0, paid=False)
 

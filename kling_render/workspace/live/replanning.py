@@ -22,8 +22,8 @@ from kling_render.store.opening import Store
 from kling_render.watch.allowance import Purse
 from kling_render.watch.scope import RecordedFiles, Scope
 from kling_render.watch.wanting import Wish
-from kling_render.workspace.locked_results import filled_from_lock
-from kling_render.workspace.locking import before_paying, wants_to_pay
+from kling_render.workspace.lockfile.locked_results import filled_from_lock
+from kling_render.workspace.lockfile.locking import before_paying, wants_to_pay
 from kling_render.workspace.running import caps
 from kling_render.workspace.session import Session
 from kling_render.workspace.workspace import PREVIZ, ListSource, Planned, Workspace

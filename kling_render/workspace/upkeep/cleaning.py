@@ -16,8 +16,8 @@ from kling_render.store.exclusive import exclusive
 from kling_render.store.garbage import Holder, Item, garbage
 from kling_render.store.opening import Store
 from kling_render.store.trash import Batch, Undone, batches, empty, free_bytes_thrown, throw, undo
-from kling_render.workspace.remote import REMOTE
-from kling_render.workspace.uploads import TRIM
+from kling_render.workspace.inputs.remote import REMOTE
+from kling_render.workspace.inputs.uploads import TRIM
 from kling_render.workspace.workspace import PREVIZ
 
 FREE = frozenset({PREVIZ})

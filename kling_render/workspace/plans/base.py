@@ -21,8 +21,8 @@ from kling_render.shotlist.records import InputRef, Job, Project, Request
 from kling_render.shotlist.redaction import redacted
 from kling_render.store.opening import Store
 from kling_render.workspace import prices
-from kling_render.workspace.promises import named
-from kling_render.workspace.revision import Revision, find_revision
+from kling_render.workspace.lockfile.promises import named
+from kling_render.workspace.plans.revision import Revision, find_revision
 from kling_render.workspace.workspace import PREVIZ, ListSource, ReportProgress, Workspace
 
 _POINTER = "KR0212"

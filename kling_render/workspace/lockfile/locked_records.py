@@ -16,9 +16,9 @@ from kling_render.ports import Clock
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
 from kling_render.store.transaction import SqliteTransaction
-from kling_render.workspace.locked_claims import contradiction, seconds_of
-from kling_render.workspace.resolving import who
-from kling_render.workspace.wanted import wanted_attempt
+from kling_render.workspace.account.wanted import wanted_attempt
+from kling_render.workspace.doubts.resolving import who
+from kling_render.workspace.lockfile.locked_claims import contradiction, seconds_of
 
 _DAY_S = 86_400.0
 _WHY = "the lock file names it"

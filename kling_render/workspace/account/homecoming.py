@@ -10,7 +10,7 @@ from kling_render.engine.work import Work
 from kling_render.lifecycle.records import Attempt
 from kling_render.lifecycle.states import State
 from kling_render.store.opening import Store
-from kling_render.workspace.lost import Found
+from kling_render.workspace.account.lost import Found
 
 _HOME = frozenset({State.FETCHED, State.DONE})
 

@@ -25,8 +25,8 @@ from kling_render.models import MODELS
 from kling_render.ports import Clock
 from kling_render.store.opening import Store
 from kling_render.store.transaction import SqliteTransaction
-from kling_render.workspace.account import Account, Say, Window, open_account
-from kling_render.workspace.resolving import who
+from kling_render.workspace.account.account import Account, Say, Window, open_account
+from kling_render.workspace.doubts.resolving import who
 
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _HEX = re.compile(r"[0-9a-f]+")

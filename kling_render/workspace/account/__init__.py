@@ -1,0 +1,1 @@
+"""What the provider's account knows: its log and charges, held against the store; what was lost there comes home."""

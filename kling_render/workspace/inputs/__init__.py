@@ -1,0 +1,1 @@
+"""What the inputs of a project are, what is wrong with them, and what of them is sent."""
