@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kling_render.media.ahead import ahead
 from kling_render.media.captions import overlay
 from kling_render.media.encode import Mp4Writer
 from kling_render.media.mover import Track, find_mover
@@ -23,6 +24,8 @@ _CACHED_CLIPS = 3
 _CACHED_BYTES = 128 << 20
 _ANALYSIS_ROWS, _ANALYSIS_RATE = 120, 15.0
 _LIMITED, _FULL = 1, 2
+_TUNING = "cabac=1:deblock=1"
+"""What makes the quickest preset's files a fifth smaller for next to nothing."""
 _TALLER, _LOWER = 1.12, 0.015
 """By how much the character is taller than the figure it covers, and stands lower (a part of the picture's height)."""
 
@@ -138,12 +141,13 @@ def compose(spec: RehearsalSpec, target: Path, backgrounds: Backgrounds) -> None
         BT709,
         sound_rate=sound[1] if sound else None,
         sound_channels=sound[0].shape[0] if sound else 2,
-        preset="superfast",
+        preset="ultrafast",
         crf=26,
+        tuning=_TUNING,
     ) as writer:
         if sound:
             writer.play(*sound)
-        for picture, start, end in _frames(background, spec):
+        for picture, start, end in ahead(_frames(background, spec)):
             planes = split(picture)
             _put(planes, sprite, background, start / TICKS)
             for first, part in bands:

@@ -28,6 +28,7 @@ class Mp4Writer:
         sound_channels: int = 2,
         preset: str,
         crf: int,
+        tuning: str = "",
     ) -> None:
         import av
 
@@ -44,6 +45,8 @@ class Mp4Writer:
         codec.thread_count = 2
         # Without B-frames the stored length is exactly the sum of what is shown.
         codec.options = {"preset": preset, "crf": str(crf), "g": str(max(1, round(rate * 2))), "bf": "0"}
+        if tuning:
+            codec.options = {**codec.options, "x264-params": tuning}
         self._durations: dict[int, int] = {}
         self._sound = self._add_sound(sound_rate, sound_channels) if sound_rate else None
 
