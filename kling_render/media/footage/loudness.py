@@ -12,9 +12,7 @@ FLOOR_DB = -120.0
 def loudest_db(track: NDArray[np.float32], rate: int) -> float:
     """The loudest tenth of a second (root mean square over all channels), in dB below full scale."""
     size = max(1, int(rate * _SLICE_S))
-    whole = track[:, : track.shape[1] // size * size] if track.shape[1] >= size else track
-    slices = whole.reshape(track.shape[0], -1, min(size, max(1, whole.shape[1])))
-    if not slices.size:
-        return FLOOR_DB
-    power = float(np.square(slices, dtype=np.float64).mean(axis=(0, 2)).max())
-    return round(max(FLOOR_DB, 10 * float(np.log10(max(power, 1e-12)))), 1)
+    # Slice by slice, and no copy of a whole track in twice the precision.
+    whole = range(0, max(1, track.shape[1] - size + 1), size)
+    powers = (float(np.square(track[:, at : at + size], dtype=np.float64).mean()) for at in whole if track.size)
+    return round(max(FLOOR_DB, 10 * float(np.log10(max(1e-12, max(powers, default=0.0))))), 1)

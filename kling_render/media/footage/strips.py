@@ -13,7 +13,7 @@ from kling_render.media.footage.cuts import SCORE
 from kling_render.media.footage.findings import Moment
 from kling_render.media.footage.samples import Sample
 
-_EVERY_S = 0.1
+_EVERY_S = 0.2
 _FRAMES, _GAP = 4, 6
 _PAPER, _INK, _MARK = (24, 24, 28), (255, 255, 255), (230, 60, 40)
 _AROUND_S = 0.25
