@@ -18,7 +18,8 @@ from kling_render.lifecycle.states import Event
 
 T = TypeVar("T")
 
-FileKind = Literal["file", "folder", "other", "missing"]
+FileKind = Literal["file", "folder", "other", "missing", "circle"]
+"""`circle`: symlinks that lead back to themselves."""
 
 
 class Clock(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kling_render.ports import FileKind
 
-_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL})
 
 
 class DiskFiles:
@@ -36,6 +36,8 @@ class DiskFiles:
         try:
             mode = path.stat().st_mode
         except OSError as fault:
+            if fault.errno == errno.ELOOP:
+                return "circle"
             return "missing" if fault.errno in _MISSING else "other"
         except ValueError:  # a NUL in the name
             return "missing"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from kling_render.media.look import Look
 from kling_render.media.look import from_json as look_from_json
 
 ImageKind = Literal["png", "jpeg", "webp"]
 ClipContainer = Literal["mp4", "mov"]
+
+FIX: Final = "`kling-render fix`"
+"""How texts name the command that writes corrected copies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,10 @@ class Unreadable:
     code: str
     message: str
     help: str
+    #: The remedy where a corrected copy can be made; empty when none can.
+    by_fix: str = ""
+    #: Whether it may read well another time (it took too long, the reader died): not to be remembered.
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ class ResultCheck:
     #: What a small one shows, and the SHA-256 of the bytes that were looked at.
     look: Look | None = None
     sha256: str | None = None
+    #: Where it is not `ok`: the file is there to its last byte all the same, so it may have been made like this.
+    complete: bool = False
 
 
 Facts = ImageFacts | ClipFacts | Unreadable

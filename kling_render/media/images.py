@@ -8,11 +8,13 @@ import warnings
 from dataclasses import replace
 from typing import BinaryIO
 
-from kling_render.media.facts import ImageFacts, ImageKind, Unreadable
+from kling_render.media.facts import FIX, ImageFacts, ImageKind, Unreadable
 from kling_render.media.refusals import TOO_MANY_PIXELS, damaged, wrong_type
 from kling_render.media.sniff import HEAD_BYTES, IMAGES, sniff
 
 MAX_MEGAPIXELS = 50
+FIXED_MEGAPIXELS = 200
+"""A larger picture is not decoded for a corrected copy either."""
 _EXIF_ORIENTATION = 0x0112
 _EXIF_GPS = 0x8825
 _EXIF_OTHER = (2, 3, 4, 5, 6, 7, 8)
@@ -49,11 +51,10 @@ def read_image(file: BinaryIO) -> ImageFacts | Unreadable:
 
 
 def _bomb(width: int, height: int, megapixels: float) -> Unreadable:
-    return Unreadable(
-        TOO_MANY_PIXELS,
-        f"{width} × {height} are {megapixels:,.0f} Mpx, limit {MAX_MEGAPIXELS}",
-        "scale the image down; 2048 px on the long edge is plenty",
-    )
+    message = f"{width} × {height} are {megapixels:,.0f} Mpx, limit {MAX_MEGAPIXELS}"
+    by_fix = f"scale the image down, for instance with {FIX}; 2048 px on the long edge is plenty"
+    help_ = "scale the image down; 2048 px on the long edge is plenty"
+    return Unreadable(TOO_MANY_PIXELS, message, help_, by_fix if megapixels <= FIXED_MEGAPIXELS else "")
 
 
 def _header(file: BinaryIO, found: str) -> tuple[ImageFacts, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from kling_render.media.facts import Unreadable
+from kling_render.media.facts import FIX, Unreadable
 from kling_render.media.sniff import CLIPS, IMAGES
 
 Expected = Literal["image", "clip"]
@@ -30,11 +30,14 @@ _POINTING: Final = (
 )
 _TEXTS: Final = ("HTML page", "JSON text", "XML text", "text file")
 _AGAIN: Final = "copy or export it again"
+_ONCE_MORE: Final = "run the command again; if that changes nothing, copy or export the file again"
+_CONVERTED: Final = frozenset({"GIF", "BMP", "TIFF", "AVIF"})
+"""Types of which `fix` writes a copy that the model takes."""
 
 
 def missing(expected: Expected) -> Unreadable:
     """Nothing stands at the path."""
-    return Unreadable(MISSING, f"no such {_NOUN[expected]} file", "check the path")
+    return Unreadable(MISSING, f"no such {_NOUN[expected]} file", "check the path", passing=True)
 
 
 def not_a_file(expected: Expected) -> Unreadable:
@@ -46,7 +49,7 @@ def not_a_file(expected: Expected) -> Unreadable:
 
 def forbidden(reason: str) -> Unreadable:
     """The system refuses to open it."""
-    return Unreadable(NOT_A_FILE, f"cannot be read: {reason}", "check the file's permissions")
+    return Unreadable(NOT_A_FILE, f"cannot be read: {reason}", "check the file's permissions", passing=True)
 
 
 def empty(expected: Expected) -> Unreadable:
@@ -66,12 +69,19 @@ def encrypted() -> Unreadable:
 
 def gave_up(expected: Expected, seconds: float) -> Unreadable:
     """The reader did not answer in time."""
-    return damaged(expected, f"reading it took longer than {seconds:g} s")
+    message = f"reading the {_NOUN[expected]} took longer than {seconds:g} s"
+    return Unreadable(DAMAGED, message, _ONCE_MORE, passing=True)
 
 
 def crashed(expected: Expected) -> Unreadable:
     """The reader died over it."""
-    return damaged(expected, "the decoder gave up on it")
+    return Unreadable(DAMAGED, f"the reader of the {_NOUN[expected]} broke down", _ONCE_MORE, passing=True)
+
+
+def changing(expected: Expected) -> Unreadable:
+    """Its bytes were others before and after it was looked at."""
+    message = f"the {_NOUN[expected]} changed while it was looked at"
+    return Unreadable(DAMAGED, message, "wait until it is written, then run the command again", passing=True)
 
 
 def lfs_pointer() -> Unreadable:
@@ -111,7 +121,9 @@ def _wrong_image(found: str) -> Unreadable:
     if found in _TEXTS:
         message = f"not an image (looks like {_article(found)}); expected PNG, JPEG or WebP"
         return Unreadable(IMAGE_TYPE, message, "download or export the picture once more")
-    return Unreadable(IMAGE_TYPE, f"image type '{found}' not supported (PNG, JPEG, WebP)", "export it as PNG or JPEG")
+    message, help_ = f"image type '{found}' not supported (PNG, JPEG, WebP)", "export it as PNG or JPEG"
+    by_fix = f"{help_}, for instance with {FIX}" if found in _CONVERTED else ""
+    return Unreadable(IMAGE_TYPE, message, help_, by_fix)
 
 
 def _article(name: str) -> str:

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-from kling_render.media.facts import ClipFacts, ImageFacts
+from kling_render.media.facts import FIX, ClipFacts, ImageFacts
 from kling_render.models import Kinds, Limit, Model
 
 Orientation = Literal["image", "video"]
@@ -26,7 +26,6 @@ CODEC: Final = "KR0228"
 LOCATION: Final = "KR0229"
 
 _STATED = {"vendor": "", "sellers": " (stated by sellers of this model)"}
-_FIX = "`kling-render fix`"
 _MILLION = Decimal(1_000_000)
 #: A length is measured in whole frames: this much over or under a limit is rounding, not a violation.
 _SLACK_S = Decimal("0.001")
@@ -47,6 +46,8 @@ class Violation:
     message: str
     help: str
     severity: Literal["error", "warning"] = "error"
+    #: What to do where a corrected copy can be made: of a file at hand, not of a remote one; empty: it cannot.
+    by_fix: str = ""
 
 
 def clip_seconds(facts: ClipFacts, start: Decimal | None, end: Decimal | None) -> Decimal:
@@ -71,7 +72,7 @@ def check_private(facts: ImageFacts | ClipFacts) -> list[Violation]:
     if not facts.location:
         return []
     message = "it says where it was taken (GPS), and would be uploaded with that"
-    help_ = f"{_FIX} writes a copy without it; or, if it is meant so, write 'allow: [location]' beside the file"
+    help_ = f"{FIX} writes a copy without it; or, if it is meant so, write 'allow: [location]' beside the file"
     return [Violation(LOCATION, message, help_, "warning")]
 
 
@@ -90,8 +91,8 @@ def check_image(facts: ImageFacts, model: Model) -> list[Violation]:
             f"width:height is {aspect:.2f} ({facts.width} × {facts.height}); "
             f"must lie between {low.value} and {high.value}{_STATED[low.source]}"
         )
-        help_ = f"crop the image, or add a border with {_FIX}"
-        found.append(Violation(ASPECT, message, help_))
+        by_fix = f"crop the image, or add a border with {FIX}"
+        found.append(Violation(ASPECT, message, "crop the image, or add a border", by_fix=by_fix))
     return found
 
 
@@ -125,27 +126,30 @@ def _codec(facts: ClipFacts, known: Kinds) -> Iterator[Violation]:
     """No page names the codecs a model takes, so another one than usual is no error."""
     if facts.codec not in known.values:
         message = f"its picture is coded as {facts.codec}; nobody states that the model takes it, as it does H.264"
-        help_ = f"{_FIX} writes an H.264 copy; or, if it is meant so, write 'allow: [codec]' beside the file"
-        yield Violation(CODEC, message, help_, "warning")
+        meant = "if it is meant so, write 'allow: [codec]' beside the file"
+        by_fix = f"{FIX} writes an H.264 copy; or, {meant}"
+        yield Violation(CODEC, message, f"use an H.264 copy; or, {meant}", "warning", by_fix)
 
 
 def _edges(noun: str, width: int, height: int, short: Limit, long: Limit) -> Iterator[Violation]:
     size = f"{width} × {height}"
-    verb = f"use a larger {noun}, or enlarge this one with {_FIX}"
+    help_ = f"use a larger {noun}"
     if min(width, height) < short.value:
         message = (
             f"{size}: the short edge has {min(width, height)} px; at least {short.value} px{_STATED[short.source]}"
         )
-        yield Violation(EDGES, message, verb)
+        yield Violation(EDGES, message, help_, by_fix=f"{help_}, or enlarge this one with {FIX}")
     if max(width, height) > long.value:
         message = f"{size}: the long edge has {max(width, height)} px; at most {long.value:,} px{_STATED[long.source]}"
-        yield Violation(EDGES, message, f"scale the {noun} down, for instance with {_FIX}")
+        help_ = f"scale the {noun} down"
+        yield Violation(EDGES, message, help_, by_fix=f"{help_}, for instance with {FIX}")
 
 
 def _bytes(noun: str, size: int, limit: Limit) -> Iterator[Violation]:
     if size > limit.value:
         message = f"{_mb(Decimal(size))} MB; at most {_mb(limit.value)} MB{_STATED[limit.source]}"
-        yield Violation(BYTES, message, f"compress the {noun}, for instance with {_FIX}")
+        help_ = f"compress the {noun}"
+        yield Violation(BYTES, message, help_, by_fix=f"{help_}, for instance with {FIX}")
 
 
 def _mb(size: Decimal) -> str:
@@ -175,14 +179,17 @@ def _length(facts: ClipFacts, model: Model, orientation: Orientation, seconds: D
         yield Violation(DURATION, f"{length}; at least {low.value} s{_STATED[low.source]}", longer)
     if seconds > high.value + _SLACK_S:
         message = f"{length}; at most {high.value} s when orientation is '{orientation}'{_STATED[high.source]}"
-        yield Violation(DURATION, message, _shorten(model, orientation, seconds, high.value))
+        turned = _turned(model, orientation, seconds)
+        trim = f"trim it with start and end to {high.value} s or less"
+        yield Violation(
+            DURATION, message, trim + turned, by_fix=f"{trim} ({FIX} offers the part with most motion){turned}"
+        )
 
 
-def _shorten(model: Model, orientation: Orientation, seconds: Decimal, limit: Decimal) -> str:
-    trim = f"trim it with start and end to {limit} s or less"
-    if orientation == "image" and seconds <= model.limits.clip_max_s_video.value:
-        return f"{trim}, or set 'orientation: video' (up to {model.limits.clip_max_s_video.value} s)"
-    return trim
+def _turned(model: Model, orientation: Orientation, seconds: Decimal) -> str:
+    """The other remedy of a clip that is too long."""
+    longest = model.limits.clip_max_s_video.value
+    return f", or set 'orientation: video' (up to {longest} s)" if orientation == "image" and seconds <= longest else ""
 
 
 def _s(seconds: Decimal) -> str:

@@ -33,6 +33,13 @@ MAX_PROMPT_BYTES = 64 * 1024
 _LFS_LIMIT = 1024
 _LFS_FIRST_LINE = b"version https://git-lfs.github.com/spec/"
 
+_NO_FILE = {
+    "folder": ("a folder", "name a file in it"),
+    "circle": ("a symbolic link that leads back to itself", "let the link lead to a file"),
+    "other": ("not a regular file, or not readable", "name a regular file, and check its permissions"),
+}
+"""What stands there instead → what it is, and the remedy."""
+
 
 @dataclass(slots=True)
 class Inputs:
@@ -64,7 +71,7 @@ class Inputs:
         if urls.is_url(node.value):
             self._check_url(node)
             return InputRef(shown=node.value, path=None, url=node.value, pin=digest, place=node.place)
-        path = self.regular_file(node)
+        path = self.regular_file(node) if node.value else None  # an empty one was reported by the schema
         if path is not None:
             self._check_lfs(path, node, node.value)
         return InputRef(shown=node.value, path=path or self.folder / "missing", pin=digest, place=node.place)
@@ -95,15 +102,23 @@ class Inputs:
         if kind == "file":
             return path
         if kind == "missing":
-            where = self.shown(path)
-            looked = "" if where == node.value else f" (looked for {where})"
-            hint = self._missing_hint(node.value, path)
-            self.problems.error("KR0201", f"no such file: {node.value}{looked}", node.place, help=hint)
+            self._report_missing(node, path)
         else:
-            what = "a folder" if kind == "folder" else "not a regular file, or not readable"
-            hint = "name a file in it" if kind == "folder" else "name a regular file, and check its permissions"
+            what, hint = _NO_FILE[kind]
             self.problems.error("KR0202", f"{quoted(node.value)} is {what}; expected a file", node.place, help=hint)
         return None
+
+    def _report_missing(self, node: Node, path: Path) -> None:
+        where = self.shown(path)
+        named = self._base(node) / node.value
+        if path != self.files.resolve(named.parent) / named.name and named.name != "..":
+            message = f"no such file: {where}, where the link {node.value} leads"
+            hint = "bring back what it leads to, or let the link lead to a file"
+            self.problems.error("KR0201", message, node.place, help=hint)
+            return
+        looked = "" if where == node.value else f" (looked for {where})"
+        hint = self._missing_hint(node.value, path)
+        self.problems.error("KR0201", f"no such file: {node.value}{looked}", node.place, help=hint)
 
     def confined(self, node: Node, text: str) -> Path | None:
         """The path as the file it stands in means it, if it stays inside the project or an allowed root."""
@@ -131,8 +146,9 @@ class Inputs:
     def _missing_hint(self, text: str, path: Path) -> str:
         if "\\" in text:
             return "write paths with '/'"
-        if self.files.kind(path.parent) != "folder":
-            return f"there is no folder {self.shown(path.parent)} either"
+        if (above := self.files.kind(path.parent)) != "folder":
+            folder = self.shown(path.parent)
+            return f"there is no folder {folder} either" if above == "missing" else f"{folder} is no folder"
         others = [other.name for other in self.files.glob(path.parent, "*")]
         same = [other for other in others if PurePosixPath(other).stem == path.stem]
         near = same[0] if same else nearest(path.name, others)

@@ -45,6 +45,9 @@ REHEARSAL_VERSION = 3
 
 _FINAL_FAILURES = frozenset({FailureClass.CONTENT.value, FailureClass.BAD_REQUEST.value, FailureClass.TOO_LARGE.value})
 
+_OF_INPUTS = ("KR02", "KR0108")
+"""Errors at the place of an input after which there is no file to look at."""
+
 ReportProgress = Callable[[str, int, int], None]
 
 
@@ -152,7 +155,7 @@ class Workspace:
         refused = {
             (d.place.file, d.place.line, d.place.column)
             for d in found
-            if d.place is not None and d.severity == "error" and d.code.startswith("KR02")
+            if d.place is not None and d.severity == "error" and d.code.startswith(_OF_INPUTS)
         }
         # A clip that ends before it starts was reported where that is written.
         sound = [one for one in requests if one.start is None or one.end is None or one.start < one.end]

@@ -205,6 +205,7 @@ def test_a_reader_that_dies_or_hangs_costs_its_file_only(tmp_path: Path) -> None
         bad = unreliable.verify_result(Path("crash"), None)
     codes = [a.code for a in answers if isinstance(a, Unreadable)]
     assert codes == ["fine", "KR0204", "fine", "KR0204", "fine", "KR0204", "fine"]
+    assert [isinstance(a, Unreadable) and a.passing for a in answers] == [False, True] * 3 + [False]
     hung = answers[5]
     assert isinstance(hung, Unreadable)
     assert "longer than 0.3 s" in hung.message

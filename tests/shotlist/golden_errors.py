@@ -43,6 +43,9 @@ def project(folder: Path, name: str) -> Path:
     (root.parent / "secret.png").write_bytes(b"secret")
     (root / "linked.png").symlink_to("../secret.png")
     (root / "pointer.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    (root / "circle.png").symlink_to("characters/back.png")
+    (root / "characters/back.png").symlink_to("../circle.png")
+    (root / "dangling.png").symlink_to("characters/gone.png")
     os.mkfifo(root / "pipe")
     (root / "lib.yaml").write_text(LIBRARIES.get(name, ""), encoding="utf-8")
     path = root / "shotlist.yaml"

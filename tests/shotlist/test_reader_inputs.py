@@ -144,4 +144,4 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r".+"):
             disk.read_text_bytes(tmp_path / name, 3)
     kinds = {name: disk.kind(tmp_path / name) for name in ("file", ".", "pipe", "missing", "file/x", "loop", "a\0b")}
-    assert list(kinds.values()) == ["file", "folder", "other", "missing", "missing", "missing", "missing"]
+    assert list(kinds.values()) == ["file", "folder", "other", "missing", "missing", "circle", "missing"]

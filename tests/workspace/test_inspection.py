@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -131,3 +131,88 @@ def test_warnings_about_a_place_or_a_codec_can_be_allowed_beside_the_file(tmp_pa
             found = look(store, tmp_path, [asked], [])
         assert sorted(d.code for d in found.diagnostics) == codes
         assert [d.code for d in found.refused(asked)] == ["KR0214"]
+
+
+def request(image: InputRef, video: InputRef) -> Request:
+    return Request(
+        model=DEFAULT_MODEL, image=image, video=video, start=None, end=None, prompt="",
+        orientation="image", keep_audio=True, params=(), take=1,
+    )  # fmt: skip
+
+
+def ref(path: Path, line: int = 1, url: str | None = None) -> InputRef:
+    return InputRef(shown=url or path.name, path=None if url else path, url=url, place=Place("shotlist.yaml", line, 1))
+
+
+def test_one_broken_file_of_a_glob_refuses_its_own_jobs_only(tmp_path: Path) -> None:
+    """All files of a glob share the place where it stands."""
+    good, bad = makers.picture(tmp_path / "fox.png", (540, 600)), tmp_path / "owl.png"
+    bad.write_bytes(b"GIF89a" + bytes(40))
+    clip = ref(makers.clip(tmp_path / "wave.mp4", 3.0, fps=4, size=(340, 340)), 2)
+    asked = [request(ref(good), clip), request(ref(bad), clip)]
+    with Store.open(tmp_path / "store") as store:
+        found = look(store, tmp_path, asked, [])
+    assert [[d.code for d in found.refused(one)] for one in asked] == [[], ["KR0206"]]
+
+
+class Meanwhile:
+    """Digests of a folder in which something happens right after all have been read."""
+
+    def __init__(self, store: Store, folder: Path, happens: Callable[[], object]) -> None:
+        self._digests = store.digests(folder)
+        self._happens = happens
+
+    def sha256(self, path: Path) -> str:
+        return self._digests.sha256(path)
+
+    def sha256_many(
+        self, paths: Iterable[Path], progress: Callable[[int, int], None] | None = None
+    ) -> Mapping[Path, str | OSError]:
+        found = self._digests.sha256_many(paths, progress)
+        self._happens()
+        return found
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_refused_and_nothing_of_it_remembered(tmp_path: Path) -> None:
+    """What the new bytes show would else be believed of the old ones."""
+    image = makers.picture(tmp_path / "fox.png", (540, 600))
+    before = image.read_bytes()
+    asked = [request(ref(image), ref(makers.clip(tmp_path / "wave.mp4", 3.0, fps=4, size=(340, 340), sound=False), 2))]
+    with Store.open(tmp_path / "store") as store:
+        late = Meanwhile(store, tmp_path, lambda: makers.picture(image, (20, 20)))
+        found = inspect(asked, digests=late, cache=store.cache, fetch=lambda _refs, _problems: {})
+        assert [d.message for d in found.diagnostics] == ["fox.png: the image changed while it was looked at"]
+        image.write_bytes(before)
+        assert look(store, tmp_path, asked, []).diagnostics == ()
+
+
+def test_a_file_that_cannot_be_read_is_one_error_and_not_remembered(tmp_path: Path) -> None:
+    """It vanished after the shot list was read; another one that vanishes has a message of its own."""
+    image = makers.picture(tmp_path / "fox.png", (540, 600))
+    clip = ref(makers.clip(tmp_path / "wave.mp4", 3.0, fps=4, size=(340, 340)), 2)
+    gone = ref(tmp_path / "gone.png")
+    with Store.open(tmp_path / "store") as store:
+        found = look(store, tmp_path, [request(gone, clip)], [])
+        assert [(d.code, d.message) for d in found.diagnostics] == [
+            ("KR0201", "gone.png: cannot be read: No such file or directory")
+        ]
+        assert [d.code for d in found.refused(request(gone, clip))] == ["KR0201"]
+        assert look(store, tmp_path, [request(ref(image), clip)], []).diagnostics == ()
+
+
+def test_the_correcting_command_is_named_where_it_can_correct_and_only_there(tmp_path: Path) -> None:
+    """A copy stands beside the original: of a remote input there is none."""
+    clip = makers.clip(tmp_path / "wave.mp4", 12.0, fps=2, size=(340, 340))
+    image = tmp_path / "fox.gif"
+    image.write_bytes(b"GIF89a" + bytes(40))
+    here = request(ref(image), ref(clip, 2))
+    away = request(ref(image, 1, "https://example.com/fox.gif"), ref(clip, 2, "https://example.com/wave.mp4"))
+    with Store.open(tmp_path / "store") as store:
+        local = look(store, tmp_path, [here], [])
+        fetched = {away.image: image, away.video: clip}
+        remote = inspect([away], digests=store.digests(tmp_path), cache=store.cache, fetch=lambda _r, _p: fetched)
+    assert [(d.code, "kling-render fix" in d.help) for d in local.diagnostics] == [("KR0206", True), ("KR0209", True)]
+    assert [(d.code, "kling-render fix" in d.help) for d in remote.diagnostics] == [
+        ("KR0206", False),
+        ("KR0209", False),
+    ]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
-from kling_render.errors import Diagnostic, Place, Problems
+from kling_render.errors import Diagnostic, Problems
 from kling_render.media.facts import ClipFacts, Facts, ImageFacts, Unreadable, from_json, to_json
+from kling_render.media.refusals import changing
 from kling_render.media.rules import (
     CODEC,
     LOCATION,
@@ -27,7 +28,7 @@ from kling_render.shotlist.redaction import redacted
 from kling_render.store.cache import Cache
 
 #: Part of the cache's key: facts read by an older reader are read again.
-_FACTS = "media-facts/2"
+_FACTS = "media-facts/3"
 
 #: Digest → how the shot list named the file when it was first looked at; only for people to read.
 NAMES = "input-name/1"
@@ -46,12 +47,12 @@ class Inspection:
     digests: Mapping[InputRef, str | None]
     facts: Mapping[InputRef, Facts]
     diagnostics: tuple[Diagnostic, ...]
-    #: File, line and column of an input → why it cannot be used at all, however it is used.
-    unusable: Mapping[tuple[str, int, int], tuple[Diagnostic, ...]] = field(default_factory=dict)
+    #: Input → why it cannot be used at all, however it is used.
+    unusable: Mapping[InputRef, tuple[Diagnostic, ...]] = field(default_factory=dict)
 
     def refused(self, request: Request) -> tuple[Diagnostic, ...]:
         """The errors of a request's inputs, as it uses them: it is not sent while there is one."""
-        whole = [d for ref in (request.image, request.video) for d in self.unusable.get(_spot(ref.place), ())]
+        whole = [d for ref in (request.image, request.video) for d in self.unusable.get(ref, ())]
         problems, seen = Problems(), set[object]()
         _check_image(request, self.facts, problems, seen)
         _check_clip(request, self.facts, problems, seen)
@@ -117,10 +118,12 @@ def inspect(
         }
     remote = fetch([ref for ref in expected if ref.url is not None], problems)
     files = {ref: ref.path if ref.path is not None else remote.get(ref) for ref in expected}
-    sums = _digests(files, digests, problems, progress)
-    facts = _facts(expected, files, sums, cache, progress)
-    _check_inputs(facts, problems)
-    unusable = _by_spot(problems.errors)
+    refusals = _Refusals(problems)
+    sums, unread = _digests(files, digests, refusals, progress)
+    readable = {ref: path for ref, path in files.items() if ref not in unread}
+    facts = _facts(expected, readable, sums, cache, digests=digests, progress=progress) | unread
+    _check_inputs(facts, refusals)
+    unusable = {ref: tuple(redacted(errors)) for ref, errors in refusals.by_ref.items()}
     _check_limits(requests, facts, problems)
     if pictures is not None:
         from kling_render.workspace.inputs.advising import Looked, advise
@@ -130,16 +133,16 @@ def inspect(
     return Inspection(files, sums, facts, tuple(redacted(problems.found)), unusable)
 
 
-def _spot(place: Place) -> tuple[str, int, int]:
-    return place.file, place.line, place.column
+@dataclass(frozen=True, slots=True)
+class _Refusals:
+    """Errors of inputs that cannot be used at all. By input, not by place: the files of a glob share theirs."""
 
+    problems: Problems
+    by_ref: dict[InputRef, list[Diagnostic]] = field(default_factory=dict)
 
-def _by_spot(errors: Iterable[Diagnostic]) -> dict[tuple[str, int, int], tuple[Diagnostic, ...]]:
-    found: dict[tuple[str, int, int], tuple[Diagnostic, ...]] = {}
-    for error in redacted(list(errors)):
-        if error.place is not None:
-            found[_spot(error.place)] = (*found.get(_spot(error.place), ()), error)
-    return found
+    def error(self, ref: InputRef, code: str, message: str, help_: str) -> None:
+        self.problems.error(code, message, ref.place, help=help_)
+        self.by_ref.setdefault(ref, []).append(self.problems.found[-1])
 
 
 def _distinct(refs: Iterable[InputRef]) -> dict[InputRef, None]:
@@ -150,27 +153,28 @@ def _distinct(refs: Iterable[InputRef]) -> dict[InputRef, None]:
 def _digests(
     files: Mapping[InputRef, Path | None],
     digests: Digests,
-    problems: Problems,
+    refusals: _Refusals,
     progress: Callable[[str, int, int], None],
-) -> dict[InputRef, str | None]:
+) -> tuple[dict[InputRef, str | None], dict[InputRef, Facts]]:
+    """The digest of each file; and why some cannot be read."""
     read = digests.sha256_many(
         [path for path in files.values() if path is not None],
         lambda done, count: progress("reading inputs", done, count),
     )
     found: dict[InputRef, str | None] = {}
+    unread: dict[InputRef, Facts] = {}
     for ref, path in files.items():
         digest = None if path is None else read[path]
         if isinstance(digest, OSError):
-            problems.error(
-                "KR0201", f"cannot read {ref.shown}: {digest.strerror}", ref.place, help="check its permissions"
-            )
+            help_ = "check the path" if isinstance(digest, FileNotFoundError) else "check its permissions"
+            unread[ref] = Unreadable("KR0201", f"cannot be read: {digest.strerror}", help_, passing=True)
             digest = _UNREADABLE
         elif ref.pin and digest not in (None, ref.pin):
             message = f"{ref.shown} does not have the pinned content: its SHA-256 is {digest}, pinned is {ref.pin}"
             help_ = "bring back the file that was pinned, or update `sha256:` if the new content is wanted"
-            problems.error("KR0219", message, ref.place, help=help_)
+            refusals.error(ref, "KR0219", message, help_)
         found[ref] = digest
-    return found
+    return found, unread
 
 
 def _facts(
@@ -178,6 +182,8 @@ def _facts(
     files: Mapping[InputRef, Path | None],
     sums: Mapping[InputRef, str | None],
     cache: Cache,
+    *,
+    digests: Digests,
     progress: Callable[[str, int, int], None],
 ) -> dict[InputRef, Facts]:
     known = cache.all(_FACTS)
@@ -195,19 +201,33 @@ def _facts(
         with Prober() as prober:
             items = [(path, expected[ref]) for ref, path in missing]
             read = prober.probe_many(items, lambda done: progress("looking at media", done, len(items)))  # type: ignore[arg-type]
-        facts |= {ref: found for (ref, _), found in zip(missing, read, strict=True)}
-        for ref, _ in missing:
-            cache.put(_FACTS, f"{expected[ref]}:{sums[ref]}", to_json(facts[ref]))
-            cache.put(NAMES, str(sums[ref]), ref.shown)
+        for (ref, path), found in zip(missing, read, strict=True):
+            facts[ref] = found if _is_still(sums[ref], path, digests) else changing(expected[ref])  # type: ignore[arg-type]
+            _remember(cache, expected[ref], str(sums[ref]), ref, facts[ref])
     return facts
 
 
-def _check_inputs(facts: Mapping[InputRef, Facts], problems: Problems) -> None:
+def _is_still(sha256: str | None, path: Path, digests: Digests) -> bool:
+    """Whether a file that was looked at has the bytes that were hashed: else other bytes' facts would be believed."""
+    try:
+        return digests.sha256(path) == sha256
+    except OSError:
+        return False
+
+
+def _remember(cache: Cache, kind: str, sha256: str, ref: InputRef, found: Facts) -> None:
+    if isinstance(found, Unreadable) and found.passing:
+        return
+    cache.put(_FACTS, f"{kind}:{sha256}", to_json(found))
+    cache.put(NAMES, sha256, ref.shown)
+
+
+def _check_inputs(facts: Mapping[InputRef, Facts], refusals: _Refusals) -> None:
     for ref, found in facts.items():
         if isinstance(found, Unreadable):
-            problems.error(found.code, f"{ref.shown}: {found.message}", ref.place, help=found.help)
+            refusals.error(ref, found.code, f"{ref.shown}: {found.message}", _remedy(found, ref))
         elif ref.url is None:
-            _report([*check_name(ref.shown, found), *check_private(found)], ref, problems)
+            _report([*check_name(ref.shown, found), *check_private(found)], ref, refusals.problems)
 
 
 def _check_limits(requests: Iterable[Request], facts: Mapping[InputRef, Facts], problems: Problems) -> None:
@@ -253,4 +273,9 @@ def _report(found: Iterable[Violation], ref: InputRef, problems: Problems) -> No
     for violation in found:
         if _ALLOWED.get(violation.code, "") not in ref.allow:
             add = problems.error if violation.severity == "error" else problems.warning
-            add(violation.code, f"{ref.shown}: {violation.message}", ref.place, help=violation.help)
+            add(violation.code, f"{ref.shown}: {violation.message}", ref.place, help=_remedy(violation, ref))
+
+
+def _remedy(found: Violation | Unreadable, ref: InputRef) -> str:
+    """A corrected copy stands beside the original: of a remote input there is none."""
+    return found.by_fix if found.by_fix and ref.url is None else found.help
