@@ -63,3 +63,27 @@ def test_only_the_jobs_that_break_a_limit_are_blocked_not_all_of_the_same_clip(s
     shown = studio.run("plan", "--skip-invalid")
     assert "blocked" in shown.out
     assert "11.0 s; at most 10 s when orientation is 'image'" in shown.err
+
+
+def test_what_another_jobs_input_breaks_hinders_no_explanation_and_no_decision(studio: Studio) -> None:
+    """`explain`, `keep` and `adopt` work for the job that is asked about, and refuse the one whose input is no use."""
+    assert studio.render().code == 0
+    studio.write_list(shots=[{"id": "sc010", "prompt": "on a tall roof"}])
+    (studio.project / "cat.png").write_bytes(b"GIF89a" + bytes(40))
+    fox, cat = "sc010/fox/wave/t01", "sc010/cat/wave/t01"
+
+    fine, broken = (studio.run("explain", job) for job in (fox, cat))
+    assert (fine.code, "{+tall +}" in fine.out) == (0, True), fine.text
+    assert (broken.code, "image type 'GIF' not supported" in broken.out) == (0, True), broken.text
+
+    kept = studio.run("keep", "sc010", "--yes", "--json")
+    assert (kept.code, [job["id"] for job in kept.json["jobs"]]) == (0, [fox]), kept.text
+    (left,) = kept.json["left"]
+    assert (left["id"], "'GIF'" in left["why"]) == (cat, True)
+
+    refused = studio.run("adopt", cat, "wave.mp4")
+    assert (refused.code, "KR0206" in refused.err) == (2, True), refused.text
+    studio.write_list(shots=[{"id": "sc010", "prompt": "on a flat roof"}])
+    adopted = studio.run("adopt", fox, "wave.mp4", "--json")
+    assert (adopted.code, adopted.json["state"]) == (0, "done"), adopted.text
+    assert studio.accepted() == 2

@@ -15,7 +15,7 @@ from kling_render.cli.summary import run_text
 from kling_render.cli.timestamps import iso
 from kling_render.config import Settings
 from kling_render.engine.work import Options, RunReport
-from kling_render.errors import UsageError
+from kling_render.errors import InputProblems, UsageError
 from kling_render.lifecycle.records import Attempt, usd_of
 from kling_render.lifecycle.states import State
 from kling_render.planning.document import money
@@ -49,10 +49,13 @@ def command(invocation: Invocation, job: str, what: str, note: str) -> int:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         digests = workspace.digests(project.folder)
+        workspace.skips_invalid = True  # another job's input hinders no adoption
         inspection = workspace.inspect(project, digests)
         planned = workspace.plan(project, inspection, digests, [job], lookup=False)
         invocation.show_warnings(workspace.warnings)
         chosen = one_job(planned, job)
+        if refused := inspection.refused(chosen.job.request):
+            raise InputProblems(refused)
         wanted = wanted_attempt(chosen, project, planned.plan.namespace)
         decision = Decision(by=who(), at=workspace.clock.now(), why=note)
         by = Adopter(store=store, settings=settings, clock=workspace.clock, decision=decision, say=invocation.say)

@@ -76,6 +76,7 @@ def command(invocation: Invocation, select: tuple[str, ...], note: str, **given:
         workspace = invocation.workspace(settings, store)
         project = workspace.compile()
         digests = workspace.digests(project.folder)
+        workspace.skips_invalid = True  # jobs whose inputs break a rule are left, and named
         planned = workspace.plan(project, workspace.inspect(project, digests), digests, select)
         refuse_rehearsals(planned)
         invocation.show_warnings(workspace.warnings)

@@ -70,13 +70,13 @@ def refuse_rehearsals(planned: Planned) -> None:
 def offer(store: Store, planned: Planned) -> Offer:
     """Every selected job that would be rendered, with its own newest earlier result."""
     jobs, folder = _to_render(planned.plan.jobs), str(planned.project.folder)
+    left = _invalid(planned)
     if not jobs:
-        return Offer(jobs=(), left=())
+        return Offer(jobs=(), left=tuple(left))
     with store.ledger.reading() as ledger:
         newest = _newest(ledger.attempts(planned.plan.namespace), folder)
         results = ledger.results(planned.plan.namespace)
     keep: dict[str, Keepable] = {}
-    left = []
     for job in jobs:
         earlier = newest.get(job.job.id)
         result = None if earlier is None else results.get(earlier.fingerprint)
@@ -88,6 +88,13 @@ def offer(store: Store, planned: Planned) -> Offer:
         keep.setdefault(job.key, Keepable(planned=job, result=result, changes=found))
     shared = {job.job.id: keep[job.key] for job in jobs if job.key in keep}  # one result serves all of a request
     return Offer(jobs=tuple(keep.values()), left=tuple(one for one in left if one.job not in shared))
+
+
+def _invalid(planned: Planned) -> list[Left]:
+    """The jobs that could not be rendered either, because their inputs break a rule."""
+    blocked = [job for job in planned.plan.jobs if job.action is Action.BLOCKED]
+    found = ((job.job.id, planned.inspection.refused(job.job.request)) for job in blocked)
+    return [Left(job=name, why=why[0].message) for name, why in found if why]
 
 
 def _to_render(jobs: Iterable[PlannedJob]) -> list[PlannedJob]:
