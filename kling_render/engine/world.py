@@ -45,6 +45,8 @@ class Checked:
     problem: str | None
     #: Shown with the result: it is shorter than its clip, or has no sound.
     warning: str | None = None
+    #: Where there is a problem: no byte is missing, so it may have been made like this.
+    complete: bool = False
 
 
 class Checker(Protocol):

@@ -123,21 +123,44 @@ def check_result(file: BinaryIO, expected_s: Decimal | None) -> ResultCheck:
     if sniff(file.read(HEAD_BYTES)) not in CLIPS:
         return _broken("not an MP4 file")
     try:
-        size = file.seek(0, os.SEEK_END)
-        if size <= _QUICK_BYTES:  # a demuxer reads a few bytes here and there: quicker from memory
-            file.seek(0)
-            file = io.BytesIO(file.read())
-        turn = boxes.rotation(file, boxes.walk(file))
-        with open_clip(file) as container:
-            if not container.streams.video:
-                return _broken("no video stream")
-            if isinstance(file, io.BytesIO) and _is_small(container):
-                return _watched(container, file, turn, expected_s)
-            return _play(container, expected_s)
+        found = _check(file, expected_s)
     except boxes.BoxError as error:
         return _broken(f"incomplete: {error}")
     except Exception as error:  # a hostile file can raise anything out of a decoder
-        return _broken(f"cannot be decoded: {str(getattr(error, 'strerror', None) or error)[:120]}")
+        found = _broken(f"cannot be decoded: {str(getattr(error, 'strerror', None) or error)[:120]}")
+    return found if found.ok else replace(found, complete=is_complete(file))
+
+
+def is_complete(file: BinaryIO) -> bool:
+    """Whether an MP4 file is there to its last byte, whatever its pictures are worth."""
+    try:
+        file.seek(0)
+        if sniff(file.read(HEAD_BYTES)) not in CLIPS:
+            return False
+        boxes.walk(file)
+    except (boxes.BoxError, OSError):
+        return False
+    return True
+
+
+def _check(file: BinaryIO, expected_s: Decimal | None) -> ResultCheck:
+    """The same of what begins like a video.
+
+    Raises:
+        boxes.BoxError: it is not whole.
+        Exception: whatever a decoder makes of it.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size <= _QUICK_BYTES:  # a demuxer reads a few bytes here and there: quicker from memory
+        file.seek(0)
+        file = io.BytesIO(file.read())
+    turn = boxes.rotation(file, boxes.walk(file))
+    with open_clip(file) as container:
+        if not container.streams.video:
+            return _broken("no video stream")
+        if isinstance(file, io.BytesIO) and _is_small(container):
+            return _watched(container, file, turn, expected_s)
+        return _play(container, expected_s)
 
 
 def _broken(problem: str) -> ResultCheck:

@@ -16,6 +16,8 @@ from kling_render.media.refusals import Expected
 
 WALL_S = 10.0
 """Seconds a file may take."""
+RESULT_WALL_S = 90.0
+"""Seconds a downloaded result may take: a long last group of frames on a busy machine is no fault of the result."""
 
 _CHILD = "kling_render.media.probe_child"
 
@@ -24,10 +26,16 @@ class Prober(Children):
     """A few reader processes, started when first needed. Safe to use from several threads."""
 
     def __init__(
-        self, workers: int | None = None, wall_s: float = WALL_S, *, command: Sequence[str] | None = None
+        self,
+        workers: int | None = None,
+        wall_s: float = WALL_S,
+        *,
+        result_wall_s: float = RESULT_WALL_S,
+        command: Sequence[str] | None = None,
     ) -> None:
         self._workers = workers or max(1, min(4, os.cpu_count() or 1))
         self._wall_s = wall_s
+        self._result_wall_s = result_wall_s
         super().__init__(command or limits.command(_CHILD), self._workers)
 
     def probe(self, path: Path, expected: Expected) -> Facts:
@@ -73,13 +81,27 @@ class Prober(Children):
         """Whether a downloaded video is whole: boxes, first frame, last group of frames, length."""
         expected = None if expected_s is None else str(expected_s)
         try:
-            answer = self.ask({"do": "verify", "path": os.fspath(path), "expected_s": expected}, self._wall_s)
-            return result_from_json(answer)
+            question = {"do": "verify", "path": os.fspath(path), "expected_s": expected}
+            return result_from_json(self.ask(question, self._result_wall_s))
         except ChildTimeoutError:
-            problem = f"checking it took longer than {self._wall_s:g} s"
+            problem = f"checking it took longer than {self._result_wall_s:g} s"
         except (ChildError, ValueError, KeyError):
             problem = "the decoder gave up on it"
-        return ResultCheck(ok=False, problem=problem, duration_s=None, has_audio=False, shorter_by_s=Decimal(0))
+        return ResultCheck(
+            ok=False,
+            problem=problem,
+            duration_s=None,
+            has_audio=False,
+            shorter_by_s=Decimal(0),
+            complete=self._is_complete(path),
+        )
+
+    def _is_complete(self, path: Path) -> bool:
+        """Whether a file that no decoder can cope with is there to its last byte; nothing is decoded for that."""
+        try:
+            return bool(self.ask({"do": "walk", "path": os.fspath(path)}, self._wall_s).get("complete"))
+        except ChildError:
+            return False
 
 
 def verify_result(path: Path, expected_s: float | None) -> ResultCheck:

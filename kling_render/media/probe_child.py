@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kling_render.media import limits, refusals
-from kling_render.media.clips import check_result, read_clip
+from kling_render.media.clips import check_result, is_complete, read_clip
 from kling_render.media.facts import Facts, ResultCheck, Unreadable, to_json
 from kling_render.media.images import read_image
+
+_CPU_S, _RESULT_CPU_S = 10, 90
+"""Seconds of processor time for one file."""
 
 
 def look(path: Path, expected: refusals.Expected) -> Facts:
@@ -54,8 +57,11 @@ def check(path: Path, expected_s: Decimal | None) -> ResultCheck:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """One request: `{"do": "probe", "path", "expected"}` or `{"do": "verify", "path", "expected_s"}`."""
+    """One request: `"do"` is `probe` (with `"expected"`), `verify` (with `"expected_s"`) or `walk`, of a `"path"`."""
     path = Path(request["path"])
+    if request["do"] == "walk":
+        with path.open("rb") as file:
+            return {"complete": is_complete(file)}
     if request["do"] == "verify":
         expected_s = request["expected_s"]
         return to_json(check(path, None if expected_s is None else Decimal(expected_s)))
@@ -68,8 +74,9 @@ def main() -> None:
     answers = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints must not look like an answer
     for line in sys.stdin:
-        limits.allow_cpu(10)
-        answers.write(json.dumps(answer(json.loads(line))) + "\n")
+        request = json.loads(line)
+        limits.allow_cpu(_RESULT_CPU_S if request["do"] == "verify" else _CPU_S)
+        answers.write(json.dumps(answer(request)) + "\n")
         answers.flush()
 
 

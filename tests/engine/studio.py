@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, Progress, RunReport, Target, Work
-from kling_render.engine.world import Checked, World
+from kling_render.engine.world import Checked, Checker, World
 from kling_render.errors import Place, StoreFault
 from kling_render.lifecycle.answers import LogRow, PollAnswer, SubmitEvidence
 from kling_render.lifecycle.identity import fingerprint_prefix, ulid
@@ -242,6 +242,17 @@ class Believing:
         return Checked(problem=None)
 
 
+@dataclass(slots=True)
+class Doubting:
+    """Finds the same fault with every file; some are files to their last byte, in the order they are looked at."""
+
+    complete: list[bool]
+
+    async def check(self, path: Path, expected_s: float | None) -> Checked:
+        del path, expected_s
+        return Checked(problem="its end cannot be decoded", complete=self.complete.pop(0))
+
+
 class Preparing:
     """Nothing has to be uploaded."""
 
@@ -280,6 +291,7 @@ class Bench:
     #: Whose key the processes use.
     account: str = "acc"
     told: Told = field(default_factory=Told)
+    checker: Checker = field(default_factory=Believing)
 
     def __post_init__(self) -> None:
         self.api = Api(self.clock)
@@ -334,7 +346,7 @@ class Bench:
             chance=chance,
             ledger=ledger,
             blobs=store.blobs,
-            checker=Believing(),
+            checker=self.checker,
             publisher=Tree(store.blobs.path, self.files),
             owners=store,
             watcher=self.told,

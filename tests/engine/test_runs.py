@@ -13,7 +13,7 @@ from kling_render.engine.work import JobState, Options, RunReport, Stop
 from kling_render.lifecycle.records import Cap
 from kling_render.lifecycle.states import State
 from kling_render.store.opening import Store
-from tests.engine.studio import FOLDER, Bench, VirtualClock, work
+from tests.engine.studio import FOLDER, Believing, Bench, Doubting, VirtualClock, work
 
 FOX, CAT, OWL = work("fox"), work("cat"), work("owl")
 ALL = [FOX, CAT, OWL]
@@ -276,6 +276,29 @@ def test_bytes_that_rot_before_they_are_published_are_fetched_again(bench: Bench
 def test_an_expired_link_is_polled_for_again(bench: Bench) -> None:
     """Twice in a row, for nothing."""
     bench.api.expired_links = 2
+    assert _ended(bench.run([FOX])).exit_code == 0
+    bench.sound([FOX])
+
+
+def test_a_damaged_result_that_comes_the_same_every_time_is_kept_with_a_warning(bench: Bench) -> None:
+    """It was made like that: fetching it for ever brings nothing, and its link runs out one day."""
+    bench.checker = Doubting([True] * 4)
+    report = _ended(bench.run([FOX]))
+    assert (report.exit_code, [job.state for job in report.jobs.values()]) == (0, [JobState.DONE])
+    assert [job.warning for job in report.jobs.values()] == [
+        "its end cannot be decoded; fetched 4 times, the same each time"
+    ]
+    bench.sound([FOX])
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_download_that_was_cut_off_once_is_not_kept_for_its_damage(bench: Bench, at: int) -> None:
+    """The transfer may be to blame: the link is kept, and the next run tries again."""
+    bench.checker = Doubting([index != at for index in range(4)])
+    assert _ended(bench.run([FOX])).exit_code == 3
+    (attempt,) = bench.attempts()
+    assert (attempt.state, attempt.blob) == (State.READY, None)
+    bench.checker = Believing()
     assert _ended(bench.run([FOX])).exit_code == 0
     bench.sound([FOX])
 

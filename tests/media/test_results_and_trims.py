@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -150,3 +151,48 @@ def test_a_trim_of_nothing_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="nothing lies between"):
         trim(source, tmp_path / "b.mp4", Decimal(5), Decimal(6))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("what", ["last group", "sound only", "no codec"])
+def test_a_damaged_file_that_is_all_there_is_told_from_a_download_cut_off(
+    what: str, tmp_path: Path, prober: Prober
+) -> None:
+    """Only what is all there can have been made like that."""
+    path = makers.clip(tmp_path / "a.mp4", 1.0, sound=False)
+    if what == "last group":
+        whole = path.read_bytes()
+        at = whole.index(b"mdat") + 4
+        path.write_bytes(whole[:at] + bytes(whole.index(b"moov") - 4 - at) + whole[whole.index(b"moov") - 4 :])
+    elif what == "sound only":
+        path = makers.sound_only(tmp_path / "b.mp4")
+    else:
+        path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    check = prober.verify_result(path, 1.0)
+    assert (check.ok, check.complete) == (False, True), check.problem
+    path.write_bytes(path.read_bytes()[:-1])
+    check = prober.verify_result(path, 1.0)
+    assert (check.ok, check.complete) == (False, False), check.problem
+
+
+@pytest.mark.parametrize(("does", "problem"), [("time.sleep(60)", "longer than"), ("sys.exit(1)", "gave up")])
+def test_a_file_that_no_decoder_copes_with_may_be_complete_all_the_same(
+    does: str, problem: str, tmp_path: Path
+) -> None:
+    """It is asked for its boxes alone, in a fresh child; nothing is decoded for that."""
+    program = tmp_path / "child.py"
+    program.write_text(
+        "import json, sys, time\n"
+        "from kling_render.media.probe_child import answer\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    if request['do'] == 'verify':\n"
+        f"        {does}\n"
+        "    print(json.dumps(answer(request)), flush=True)\n"
+    )
+    path = makers.clip(tmp_path / "a.mp4", 0.5, sound=False)
+    with Prober(1, result_wall_s=2.0, command=[sys.executable, str(program)]) as unreliable:
+        check = unreliable.verify_result(path, 0.5)
+        assert problem in check.problem
+        assert (check.ok, check.complete) == (False, True)
+        path.write_bytes(path.read_bytes()[:-1])
+        assert not unreliable.verify_result(path, 0.5).complete

@@ -28,7 +28,7 @@ class ResultChecker:
             self._prober = Prober()
         found = await asyncio.to_thread(self._prober.verify_result, path, expected_s)
         if not found.ok:
-            return Checked(problem=found.problem)
+            return Checked(problem=found.problem, complete=found.complete)
         if found.look is not None and found.sha256 is not None:
             self._watched(found.sha256, found.look)
         return Checked(problem=None, warning=shorter(float(found.shorter_by_s)))
