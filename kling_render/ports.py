@@ -57,6 +57,14 @@ class ProjectFiles(Protocol):
         """At most `limit` + 1 bytes of a regular file; OSError as usual (never blocks on a FIFO)."""
         ...
 
+    def read_small(self, path: Path, limit: int) -> bytes | None:
+        """The bytes of a regular file that has at most `limit`; None for a larger one, which is not opened.
+
+        Raises:
+            OSError: it cannot be read, or could not be.
+        """
+        ...
+
     def kind(self, path: Path) -> FileKind:
         """What stands at the path, symlinks followed."""
         ...

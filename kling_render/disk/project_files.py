@@ -31,6 +31,14 @@ class DiskFiles:
                 raise OSError(errno.EINVAL, "not a regular file", str(path))
             return stream.read(limit + 1)
 
+    def read_small(self, path: Path, limit: int) -> bytes | None:
+        """See `ports.ProjectFiles`."""
+        if path.stat().st_size <= limit:
+            return self.read_text_bytes(path, limit)
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return None
+
     def kind(self, path: Path) -> FileKind:
         """What stands at the path, symlinks followed."""
         try:

@@ -160,13 +160,13 @@ class Inputs:
         found = self._lfs.get(path)
         if found is None:
             try:
-                head = self.files.read_text_bytes(path, _LFS_LIMIT)
+                data = self.files.read_small(path, _LFS_LIMIT)
             except OSError as fault:
                 reason = fault.strerror or fault
                 message = f"cannot read {quoted(text)}: {reason}"
                 self.problems.error("KR0202", message, node.place, help="check its permissions")
                 return
-            found = self._lfs[path] = len(head) <= _LFS_LIMIT and head.startswith(_LFS_FIRST_LINE)
+            found = self._lfs[path] = data is not None and data.startswith(_LFS_FIRST_LINE)
         if found:
             message = f"{quoted(text)} is a Git LFS pointer, not the file itself"
             self.problems.error("KR0212", message, node.place, help="fetch the files themselves: git lfs pull")

@@ -53,6 +53,11 @@ class RecordedFiles:
         self._note(path)
         return self._files.read_text_bytes(path, limit)
 
+    def read_small(self, path: Path, limit: int) -> bytes | None:
+        """See `ports.ProjectFiles`."""
+        self._note(path)
+        return self._files.read_small(path, limit)
+
     def kind(self, path: Path) -> FileKind:
         """See `ports.ProjectFiles`."""
         self._note(path)

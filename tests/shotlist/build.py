@@ -147,6 +147,10 @@ class MemoryFiles:
             raise FileNotFoundError(2, "No such file or directory", str(path))
         return self.texts[path][: limit + 1]
 
+    def read_small(self, path: Path, limit: int) -> bytes | None:
+        data = self.read_text_bytes(path, limit)
+        return data if len(data) <= limit else None
+
     def kind(self, path: Path) -> Any:
         return "file" if path in self.texts else "missing"
 

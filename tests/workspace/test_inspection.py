@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from kling_render.disk.project_files import DiskFiles
 from kling_render.errors import Place
 from kling_render.models import DEFAULT_MODEL
+from kling_render.shotlist.reader import read
 from kling_render.shotlist.records import InputRef, Request
 from kling_render.store.opening import Store
 from kling_render.workspace.inputs.inspect import Inspection, inspect
@@ -92,6 +94,21 @@ def test_a_thousand_inputs_looked_at_before_start_no_child_and_open_no_file(tmp_
     assert [name for event, name in seen if event == "subprocess.Popen"] == []
     assert [name for event, name in seen if name.endswith(".bin")] == []
     assert not [said for said in warm if said[0] == "looking at media"]
+
+
+def test_reading_a_shot_list_opens_none_of_its_media(tmp_path: Path) -> None:
+    """Only a file as small as a Git LFS pointer is looked into."""
+    makers.picture(tmp_path / "fox.png", (540, 600))
+    makers.clip(tmp_path / "wave.mp4", 1.0)
+    (tmp_path / "owl.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    listed = tmp_path / "shotlist.yaml"
+    listed.write_text(
+        "version: 1\ncharacters: {fox: fox.png, owl: owl.png}\nmotions: {wave: wave.mp4}\nshots: [{id: sc010}]\n"
+    )
+    with watched() as seen:
+        _, found = read(listed, files=DiskFiles(), shown=str)
+    assert [d.code for d in found] == ["KR0212"]
+    assert [Path(name).name for event, name in seen if name.endswith((".png", ".mp4"))] == ["owl.png"]
 
 
 def test_a_changed_input_alone_is_opened_again(tmp_path: Path) -> None:

@@ -146,6 +146,15 @@ class Revision:
             return self._disk.read_text_bytes(path, limit)
         return self._bytes(entry[1])[: limit + 1]
 
+    def read_small(self, path: Path, limit: int) -> bytes | None:
+        """See `ports.ProjectFiles`."""
+        entry = self._entry(path)
+        if entry is None:
+            self.borrowed.add(path)
+            return self._disk.read_small(path, limit)
+        data = self._bytes(entry[1])
+        return data if len(data) <= limit else None
+
     def kind(self, path: Path) -> FileKind:
         """See `ports.ProjectFiles`."""
         name = self._name(path)
