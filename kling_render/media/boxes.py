@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import BinaryIO
 
 _MAX_TOP_BOXES = 100_000
 _MAX_TRACKS = 200
+_AS_STORED = (1 << 16, 0, 0, 1 << 16)
 
 
 class BoxError(ValueError):
@@ -72,14 +74,40 @@ def walk(file: BinaryIO) -> list[Box]:
 
 
 def rotation(file: BinaryIO, boxes: list[Box]) -> int:
-    """Degrees clockwise that the first video track asks to be turned: 0, 90, 180 or 270."""
+    """Degrees clockwise that the first video track asks to be turned: 0, 90, 180 or 270.
+
+    A mirrored one is upright after that, and only its left and right are exchanged: see `is_mirrored`.
+    """
+    a, b, c, d = matrix(file, boxes)
+    if a * d < b * c:
+        a, c = -a, -c
+    if abs(a) >= abs(b):
+        return 180 if a < 0 else 0
+    return 90 if b > 0 else 270
+
+
+def is_mirrored(file: BinaryIO, boxes: list[Box]) -> bool:
+    """Whether the first video track asks for left and right to be exchanged, after it was turned."""
+    a, b, c, d = matrix(file, boxes)
+    return a * d < b * c
+
+
+def slant(file: BinaryIO, boxes: list[Box]) -> int:
+    """Degrees clockwise that the first video track asks to be turned, where that is no quarter turn; else 0."""
+    a, b, c, d = matrix(file, boxes)
+    degrees = round(math.degrees(math.atan2(b, -a if a * d < b * c else a))) % 360
+    return degrees if degrees % 90 else 0
+
+
+def matrix(file: BinaryIO, boxes: list[Box]) -> tuple[int, int, int, int]:
+    """How the first video track asks to be shown: (x, y) comes to (ax + cy, bx + dy); one is 65,536."""
     moov = next(box for box in boxes if box.kind == b"moov")
     tracks = (box for box in children(file, moov.start, moov.end) if box.kind == b"trak")
     for track, _ in zip(tracks, range(_MAX_TRACKS), strict=False):
         parts = {box.kind: box for box in children(file, track.start, track.end)}
         if b"tkhd" in parts and b"mdia" in parts and _handler(file, parts[b"mdia"]) == b"vide":
-            return _turn(_read(file, parts[b"tkhd"], 200))
-    return 0
+            return _matrix(_read(file, parts[b"tkhd"], 200))
+    return _AS_STORED
 
 
 def _read(file: BinaryIO, box: Box, limit: int) -> bytes:
@@ -94,12 +122,10 @@ def _handler(file: BinaryIO, mdia: Box) -> bytes:
     return b""
 
 
-def _turn(tkhd: bytes) -> int:
+def _matrix(tkhd: bytes) -> tuple[int, int, int, int]:
     # Version 1 has 64-bit times and duration, 12 bytes more in front of the matrix.
     offset = 52 if tkhd[:1] == b"\x01" else 40
-    if len(tkhd) < offset + 8:
-        return 0
-    a, b = struct.unpack(">2i", tkhd[offset : offset + 8])
-    if abs(a) >= abs(b):
-        return 180 if a < 0 else 0
-    return 90 if b > 0 else 270
+    if len(tkhd) < offset + 20:
+        return _AS_STORED
+    a, b, _, c, d = struct.unpack(">5i", tkhd[offset : offset + 20])
+    return a, b, c, d

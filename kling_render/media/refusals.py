@@ -97,7 +97,7 @@ def wrong_type(expected: Expected, found: str) -> Unreadable | None:
         return lfs_pointer()
     if expected == "image":
         return _wrong_image(found)
-    looks = f" (looks like {_article(found)})" if found else ""
+    looks = f" (looks like {article(found)})" if found else ""
     return Unreadable(CLIP_TYPE, f"not an MP4/MOV file{looks}", _instead(found))
 
 
@@ -119,14 +119,15 @@ def _wrong_image(found: str) -> Unreadable:
     if not found:
         return Unreadable(IMAGE_TYPE, "not an image of a known type (PNG, JPEG, WebP)", "export it as PNG or JPEG")
     if found in _TEXTS:
-        message = f"not an image (looks like {_article(found)}); expected PNG, JPEG or WebP"
+        message = f"not an image (looks like {article(found)}); expected PNG, JPEG or WebP"
         return Unreadable(IMAGE_TYPE, message, "download or export the picture once more")
     message, help_ = f"image type '{found}' not supported (PNG, JPEG, WebP)", "export it as PNG or JPEG"
     by_fix = f"{help_}, for instance with {FIX}" if found in _CONVERTED else ""
     return Unreadable(IMAGE_TYPE, message, help_, by_fix)
 
 
-def _article(name: str) -> str:
+def article(name: str) -> str:
+    """The name of a type of file after `a` or `an`."""
     # Spelled initials such as HLS, MKV or SVG are said with a vowel.
     vowel = name[0] in "AEIOaeio" or (name[:2].isupper() and name[0] in "FHLMNRSX")
     return f"{'an' if vowel else 'a'} {name}"

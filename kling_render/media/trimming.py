@@ -1,4 +1,4 @@
-"""Makes the trimmed copy of a clip: the exact window, upright. Runs in a child only."""
+"""Makes the trimmed copy of a clip: the exact window, upright, with square pixels. Runs in a child only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from kling_render.media.encode import Mp4Writer
-from kling_render.media.window import EmptyWindowError, Window, even, upright
+from kling_render.media.window import EmptyWindowError, Window, even
 
 _NEARLY_LOSSLESS = 18
 
@@ -21,7 +21,7 @@ def write_trimmed(source: Path, target: Path, start: Decimal | None, end: Decima
         if window.seconds <= 0:
             raise EmptyWindowError(f"nothing lies between {start or 0} and {end} s")
         sound = window.sound() if keep_audio else None
-        size = (even(window.width), even(window.height))
+        size = (even(window.square[0]), even(window.square[1]))
         stored = size[::-1] if window.rotation in (90, 270) else size
         with Mp4Writer(
             target,
@@ -37,4 +37,4 @@ def write_trimmed(source: Path, target: Path, start: Decimal | None, end: Decima
                 writer.play(*sound)
             for shown in window.frames():
                 picture = shown.frame.reformat(*stored, format="yuv420p").to_ndarray()
-                writer.show(upright(picture, window.rotation), shown.start, shown.end)
+                writer.show(window.upright(picture), shown.start, shown.end)

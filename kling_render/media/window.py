@@ -23,6 +23,8 @@ Plane = NDArray[np.uint8]
 TICKS = 90_000
 """Ticks per second of every time in here, and of the files written."""
 
+_LONGEST = 3_840
+"""Pixels that no model refuses; an edge is not drawn out over it."""
 _SLIVER = Fraction(1, 1000)
 
 
@@ -63,7 +65,10 @@ class Window:
     def __init__(self, path: Path, start: Decimal | None, end: Decimal | None) -> None:
         self._file = path.open("rb")
         try:
-            self.rotation = boxes.rotation(self._file, boxes.walk(self._file))
+            whole = boxes.walk(self._file)
+            self.rotation = boxes.rotation(self._file, whole)
+            self.is_mirrored = boxes.is_mirrored(self._file, whole)
+            self.slant = boxes.slant(self._file, whole)
             self._container = open_clip(self._file)
             self._stream = self._container.streams.video[0]
         except BaseException:
@@ -75,6 +80,7 @@ class Window:
         self.colours = Colours(codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range)
         stored = (codec.width, codec.height)
         self.width, self.height = stored[::-1] if self.rotation in (90, 270) else stored
+        self.pixel_width = _pixel_width(self._stream.sample_aspect_ratio)
         self.rate = Fraction(self._stream.average_rate or self._stream.guessed_rate or 25)
         self._origin = Fraction((self._stream.start_time or 0) * self._stream.time_base)
         length = Fraction((self._stream.duration or 0) * self._stream.time_base)
@@ -95,6 +101,19 @@ class Window:
     def seconds(self) -> Fraction:
         """The window's length."""
         return self.end - self.start
+
+    def upright(self, picture: Plane) -> Plane:
+        """A stacked 4:2:0 picture of this clip as a player shows it: turned, and mirrored where it says so."""
+        turned = upright(picture, self.rotation)
+        return stack(*(plane[:, ::-1] for plane in split(turned))) if self.is_mirrored else turned
+
+    @property
+    def square(self) -> tuple[int, int]:
+        """Upright width and height once every pixel is square: one edge becomes longer, or else the other shorter."""
+        wide = self.pixel_width if self.rotation in (0, 180) else 1 / self.pixel_width
+        wider, taller = (round(self.width * wide), self.height), (self.width, round(self.height / wide))
+        larger, smaller = (wider, taller) if wide >= 1 else (taller, wider)
+        return larger if max(larger) <= max(_LONGEST, self.width, self.height) else smaller
 
     def skim(self) -> None:
         """Leave out frames that no other frame builds on: each that is left is shown until the next."""
@@ -151,6 +170,12 @@ class Window:
         first, last = max(0, offset), min(track.shape[1], offset + samples.shape[1])
         if first < last:
             track[:, first:last] = samples[:, first - offset : last - offset]
+
+
+def _pixel_width(said: Fraction | None) -> Fraction:
+    """Width of a pixel as a multiple of its height; what differs by a hundredth, or fourfold, is somebody's mistake."""
+    wide = Fraction(said or 1)
+    return wide if Fraction(1, 100) < abs(wide - 1) and Fraction(1, 4) <= wide <= 4 else Fraction(1)
 
 
 def upright(picture: Plane, rotation: int) -> Plane:

@@ -27,7 +27,8 @@ from kling_render.media.probe import Prober
 from kling_render.media.rules import check_clip, check_image
 from kling_render.media.work import WorkError
 from kling_render.models import DEFAULT_MODEL, MODELS
-from kling_render.workspace.inputs.fixing import Fixing, Item, Kind, Outcome
+from kling_render.workspace.inputs.fixing import Fixing, Outcome
+from kling_render.workspace.inputs.naming import Item, Kind
 from tests.media import films, makers, odd_makers
 
 MODEL = MODELS[DEFAULT_MODEL]
@@ -321,7 +322,7 @@ def test_a_second_run_says_that_the_copy_stands_there_and_another_file_is_never_
     assert (again.copy, again.is_new) == (tmp_path / "a.fixed.mp4", False)
     (tmp_path / "a.fixed.mp4").write_text("mine")
     refused = studio.fix(path)
-    assert "another file" in refused.unfixable[0].message
+    assert "another file" in refused.failures[0].message
     assert (tmp_path / "a.fixed.mp4").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
 

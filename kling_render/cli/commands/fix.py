@@ -16,10 +16,13 @@ from kling_render.errors import InputProblems, UsageError
 
 if TYPE_CHECKING:
     from kling_render.shotlist.records import Project
-    from kling_render.workspace.inputs.fixing import Item, Outcome
+    from kling_render.workspace.inputs.fixing import Outcome
     from kling_render.workspace.inputs.list_edits import Change
+    from kling_render.workspace.inputs.naming import Item
 
 FORMAT = "kling-render.fix/1"
+_WIDE = 60
+"""Characters up to which what is wrong and what is done stand on one line."""
 
 
 @click.command("fix")
@@ -48,7 +51,7 @@ def command(invocation: Invocation, inputs: tuple[str, ...], **given: Any) -> in
         invocation.document({"format": FORMAT, **_document(outcomes, invocation)})
     else:
         click.echo("\n".join(line for outcome in outcomes for line in (*_lines(outcome, invocation), "")), nl=False)
-    return 2 if any(outcome.unfixable for outcome in outcomes) else 0
+    return 2 if any(outcome.problems for outcome in outcomes) else 0
 
 
 def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, Any]) -> list[Outcome]:
@@ -60,7 +63,9 @@ def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, An
     items, report = _items(invocation, inputs, given["orientation"])
     start, end = given["start"], given["end"]
     if (start is not None or end is not None) and sum(item.kind == "clip" for item in items) != 1:
-        raise UsageError("--start and --end are about one clip", help="name one clip")
+        ids = [item.entry.id for item in items if item.kind == "clip" and item.entry is not None]
+        help_ = f"name one of these: {', '.join(ids)}" if len(ids) > 1 else "name one clip"
+        raise UsageError("--start and --end are about one clip", help=help_)
     if start is not None and end is not None and start >= end:
         raise UsageError(f"--start {start} is not before --end {end}", help="swap them")
     wish = Wish(start=start, end=end, pad=given["pad"], background=given["background"])
@@ -70,7 +75,8 @@ def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, An
 
 
 def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> tuple[list[Item], Any]:
-    from kling_render.workspace.inputs.fixing import items_of
+    from kling_render.shotlist.urls import is_url
+    from kling_render.workspace.inputs.naming import items_of
 
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
@@ -81,41 +87,69 @@ def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> t
             report, project = workspace.report, workspace.compile()
         except (UsageError, InputProblems) as problem:
             # Files can be corrected without a shot list; what it would say is missing then.
-            if not all(os.path.lexists(invocation.cwd / text) for text in inputs):
+            unknown = [text for text in inputs if not os.path.lexists(invocation.cwd / text) and not is_url(text)]
+            if unknown and (isinstance(problem, InputProblems) or invocation.options.get("list_file")):
                 raise
+            if unknown:
+                raise UsageError(f"no such file: {unknown[0]}", help=f"name a file; {_no_ids(problem)}") from None
             if isinstance(problem, InputProblems) or invocation.options.get("list_file"):
                 invocation.say(f"note: {problem.message}, so no change of the shot list is shown")
         return items_of(inputs, project, invocation.cwd, orientation), report
 
 
+def _no_ids(problem: UsageError | InputProblems) -> str:
+    return f"or an id, where there is a shot list: {problem.message}"
+
+
+def _line(text: str) -> str:
+    """A foreign text on one line; spaces stay as they are, for it may be the name of a file."""
+    return escaped(text).replace("\n", "^J")
+
+
 def _lines(outcome: Outcome, invocation: Invocation) -> Iterator[str]:
     item = outcome.item
-    name = escaped(item.shown) + (f" ({item.entry.id})" if item.entry is not None else "")
-    if not outcome.corrections and not outcome.unfixable:
+    name = _line(item.shown) + (f" ({item.entry.id})" if item.entry is not None else "")
+    if not outcome.corrections and not outcome.problems:
         yield f"{name}: nothing to correct"
         return
     yield f"{name}:"
-    width = max((len(one.wrong) for one in outcome.corrections), default=0)
-    for one in outcome.corrections:
-        yield f"  {escaped(one.wrong):<{min(width, 90)}}  -> {escaped(one.done)}"
+    yield from _corrections(outcome)
     for wrong in outcome.unfixable:
-        yield f"  cannot be corrected: {escaped(wrong.message)}"
-        yield f"    help: {escaped(wrong.help)}"
-    yield from _windows(outcome)
-    if outcome.trim is not None and not outcome.unfixable:
-        better = ": nothing is encoded twice" if outcome.copy is not None else ""
-        yield f"  best in the shot list{better}"
+        yield f"  cannot be corrected: {_line(wrong.message)}"
+        yield f"    help: {_line(wrong.help)}"
+    for wrong in outcome.failures:
+        yield f"  no copy was made: {_line(wrong.message)}"
+        yield f"    help: {_line(wrong.help)}"
+    if not outcome.failures:
+        yield from _windows(outcome)
+    if outcome.trim is not None:
+        better = "  best in the shot list: nothing is encoded twice"
+        yield better if outcome.copy is not None else "  in the shot list:"
         yield from _change(outcome.trim)
     if outcome.copy is not None:
         yield from _copy(outcome, invocation)
     for note in outcome.notes:
-        yield f"  note: {escaped(note)}"
+        yield f"  note: {_line(note)}"
+
+
+def _corrections(outcome: Outcome) -> Iterator[str]:
+    """What is wrong and what the copy does about it; without a copy only what is wrong."""
+    found = [(_line(one.wrong), _line(one.done)) for one in outcome.corrections]
+    if outcome.problems:
+        shown = {_line(wrong.message) for wrong in outcome.unfixable}
+        yield from (f"  {wrong}" for wrong, _ in found if wrong not in shown)
+        return
+    width = max((len(wrong) for wrong, _ in found), default=0)
+    for wrong, done in found:
+        yield from [f"  {wrong:<{width}}  -> {done}"] if width <= _WIDE else [f"  {wrong}", f"    -> {done}"]
 
 
 def _windows(outcome: Outcome) -> Iterator[str]:
     """The part that is kept, and others that could be."""
-    for number, window in enumerate(outcome.windows):
-        mark = "  keeps" if number == 0 else "  or   "
+    # Of an input that cannot be corrected, the first part is the one that was asked for.
+    for number, window in enumerate(outcome.windows[1:] if outcome.unfixable else outcome.windows):
+        first = "  try  " if outcome.unfixable else "  keeps"
+        mark = first if number == 0 else "  or   "
         cuts = f", {window.cuts} cut{'s' if window.cuts != 1 else ''} inside" if window.cuts else ", no cut inside"
         times = f"--start {_seconds(window.start)} --end {_seconds(window.end)}"
         yield f"{mark} {times}  (motion {window.motion:.1f}{cuts})"
@@ -127,8 +161,8 @@ def _copy(outcome: Outcome, invocation: Invocation) -> Iterator[str]:
     shown = _shown(outcome, invocation)
     state = "copy" if outcome.is_new else "copy, as it stood there already"
     before = "or the " if outcome.trim is not None else ""
-    size = f"{outcome.size[0]} × {outcome.size[1]}"
-    yield f"  {before}{state}: {escaped(shown)} ({size}, {outcome.how}, {outcome.copy.stat().st_size / 1e6:.1f} MB)"
+    size, heavy = f"{outcome.size[0]} × {outcome.size[1]}", _bytes(outcome.copy.stat().st_size)
+    yield f"  {before}{state}: {_line(shown)} ({size}, {outcome.how}, {heavy})"
     if outcome.change is not None:
         yield from _change(outcome.change)
 
@@ -137,7 +171,11 @@ def _change(change: Change) -> Iterator[str]:
     if change.diff:
         yield from (f"    {escaped(line)}" for line in change.diff.splitlines())
     else:
-        yield f"    {escaped(change.file)}:{change.line}: write {escaped(change.write)}"
+        yield f"    {_line(change.file)}:{change.line}: write {_line(change.write)}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{max(1, round(size / 1e3))} kB"
 
 
 def _shown(outcome: Outcome, invocation: Invocation) -> str:
@@ -167,7 +205,7 @@ def _document(outcomes: Sequence[Outcome], invocation: Invocation) -> dict[str, 
                 "help": wrong.help,
             }
             for outcome in outcomes
-            for wrong in outcome.unfixable
+            for wrong in outcome.problems
         ],
     }
 

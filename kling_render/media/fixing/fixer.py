@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,7 @@ from kling_render.media import limits
 from kling_render.media.child import Child, ChildError, ChildTimeoutError
 from kling_render.media.facts import ClipFacts
 from kling_render.media.fixing.pictures import Picture, picture_from_json
-from kling_render.media.fixing.records import ClipSpec, ImageSpec
+from kling_render.media.fixing.records import ClipSpec, ImageSpec, Shape
 from kling_render.media.fixing.windows import Motion, motion_from_json
 from kling_render.media.work import WorkError
 
@@ -62,6 +64,15 @@ class Fixer:
         """
         return picture_from_json(self._ask({"do": "survey", "source": os.fspath(path)}, path))
 
+    def shape(self, path: Path) -> Shape:
+        """How the header of a clip says it is shown.
+
+        Raises:
+            WorkError: it cannot be opened.
+        """
+        answer = self._ask({"do": "shape", "source": os.fspath(path)}, path)
+        return Shape(Fraction(answer["wide"]), answer["slant"], answer["is_mirrored"])
+
     def motion(self, path: Path, progress: Progress) -> Motion:
         """How much a clip moves, and where its cuts are.
 
@@ -104,9 +115,19 @@ class Fixer:
             answer = {"problem": f"nothing happened for {self._stall_s:g} s"}
         except ChildError:
             answer = {"problem": "the process that works on it died"}
+        if "errno" in answer:
+            raise not_written(path.name, answer["errno"])
         if "problem" in answer:
-            raise WorkError(f"{path.name}: {answer['problem']}", help="check it in a player; export it again")
+            raise WorkError(f"{path.name}: {answer['problem']}", help="look whether it can be shown; export it again")
         return answer
+
+
+def not_written(name: str, fault: int | None) -> WorkError:
+    """The disk refused the copy of this file."""
+    reason = os.strerror(fault) if fault is not None else "the disk refused"
+    full = fault in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    help_ = "make room on the disk" if full else "make its folder writable, or copy the original to a folder that is"
+    return WorkError(f"the copy of {name} cannot be written beside it: {reason}", help=help_)
 
 
 def put_beside(made: Made, target: Path) -> bool:
@@ -119,13 +140,14 @@ def put_beside(made: Made, target: Path) -> bool:
         OSError: the disk refused; the copy is gone.
     """
     try:
-        if target.exists():
-            if _same(made.part, target):
-                return False
-            raise FileExistsError(17, "another file stands there", os.fspath(target))
         made.part.chmod(0o666 & ~umask())
-        _name_it(made.part, target)
-        return True
+        if not os.path.lexists(target):
+            with contextlib.suppress(FileExistsError):  # made meanwhile, perhaps by another run of this command
+                _name_it(made.part, target)
+                return True
+        if not _same(made.part, target):
+            raise FileExistsError(errno.EEXIST, "another file stands there", os.fspath(target))
+        return False
     finally:
         with contextlib.suppress(OSError):
             made.part.unlink(missing_ok=True)
@@ -138,12 +160,14 @@ def _name_it(part: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a disk without links
-        if target.exists():
-            raise FileExistsError(17, "another file stands there", os.fspath(target)) from None
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "another file stands there", os.fspath(target)) from None
         part.replace(target)
 
 
 def _same(one: Path, other: Path) -> bool:
+    if not other.is_file():  # a folder, a pipe, a link that leads nowhere
+        return False
     if one.stat().st_size != other.stat().st_size:
         return False
     with one.open("rb") as a, other.open("rb") as b:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from kling_render.media import limits
-from kling_render.media.fixing.recoding import Progress, motion, recode
+from kling_render.media.fixing.recoding import Progress, motion, recode, shape
 
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Why a copy cannot be written, whatever its original is like."""
 _ADDRESS_SPACE = 4 << 30
 _CPU_S = 3_600
 
@@ -21,7 +25,9 @@ def work(question: dict[str, Any], progress: Progress) -> dict[str, Any]:
         return _done(question, part, progress)
     except Exception as error:  # a hostile file can raise anything out of a decoder
         if part is not None:
-            part.unlink(missing_ok=True)
+            _remove(part)
+            if isinstance(error, OSError) and error.errno in _DISK:
+                return {"problem": "", "errno": error.errno}
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         return {"problem": said[:300]}
 
@@ -30,6 +36,8 @@ def _done(question: dict[str, Any], part: Path | None, progress: Progress) -> di
     source = Path(question["source"])
     if question["do"] == "motion":
         return motion(source, progress)
+    if question["do"] == "shape":
+        return shape(source)
     if question["do"] == "survey":
         from kling_render.media.fixing.drawing import survey
 
@@ -49,6 +57,11 @@ def _done(question: dict[str, Any], part: Path | None, progress: Progress) -> di
     )
 
 
+def _remove(part: Path) -> None:
+    with contextlib.suppress(OSError):  # on a disk that is read-only a file that is not there cannot be removed either
+        part.unlink()
+
+
 def main() -> None:
     """Serve until the parent closes the pipe."""
     limits.cap_memory(_ADDRESS_SPACE)
@@ -61,7 +74,13 @@ def main() -> None:
 
     for line in sys.stdin:
         limits.allow_cpu(_CPU_S)
-        say(work(json.loads(line), lambda share: say({"progress": round(share, 4)})))
+        question = json.loads(line)
+        try:
+            say(work(question, lambda share: say({"progress": round(share, 4)})))
+        except OSError:  # whoever asked is gone, and would have given the copy its name
+            if "part" in question:
+                _remove(Path(question["part"]))
+            raise
 
 
 if __name__ == "__main__":

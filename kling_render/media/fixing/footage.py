@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from kling_render.media.facts import ClipFacts
-from kling_render.media.fixing.records import BLUR, ClipSpec, Correction, Unfixable, Wish
+from kling_render.media.fixing.records import BLUR, PLAIN, ClipSpec, Correction, Shape, Unfixable, Wish
 from kling_render.media.fixing.sizes import Bounds, Fit, fit
 from kling_render.media.fixing.windows import Window
-from kling_render.media.rules import BYTES, CODEC, DURATION, EDGES, LOCATION, Orientation, Violation, check_clip
+from kling_render.media.rules import BYTES, CODEC, DURATION, EDGES, LOCATION, TRIM, Orientation, Violation, check_clip
 from kling_render.models import Model
 
-#: What a trim in the shot list mends as well as a copy does.
-_BY_TRIM = frozenset({DURATION, BYTES})
+#: What is no error any more once the shot list trims the clip.
+_BY_TRIM = frozenset({DURATION, BYTES, ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,20 @@ def is_too_long(facts: ClipFacts, use: Use, wish: Wish) -> bool:
     return long and wish.start is None and wish.end is None
 
 
-def judge_clip(facts: ClipFacts, use: Use, wish: Wish, window: Window | None) -> Judgement:
+def judge_clip(facts: ClipFacts, use: Use, wish: Wish, window: Window | None, shape: Shape = PLAIN) -> Judgement:
     """What is wrong with it when it is used that way.
 
     Args:
         facts: of the clip.
         use: how jobs use it.
         wish: what the user asked for.
-        window: the part to keep when it is too long; None: it is not, or the user chose one.
+        window: the part to keep; None: all of it.
+        shape: what its header says of how it is shown.
     """
     limits = use.model.limits
     bounds = Bounds(int(limits.video_short_edge.value), int(limits.video_long_edge.value), even=True)
-    size = fit(facts.width, facts.height, bounds)
-    start, end = (window.start, window.end) if window is not None else (wish.start, wish.end)
+    size = fit(*_square(facts, shape), bounds)
+    start, end = (window.start, window.end) if window is not None else (None, None)
     spec = ClipSpec(
         picture=size.picture,
         canvas=size.canvas,
@@ -94,10 +95,12 @@ def judge_clip(facts: ClipFacts, use: Use, wish: Wish, window: Window | None) ->
     if trimmed:
         chosen = replace(use, start=start, end=end)
         wrong = check_clip(facts, use.model, use.orientation, chosen.start, chosen.end)
-        unfixable += [_unfixable(v) for v in wrong if v.code not in (EDGES, BYTES, CODEC) and v.severity == "error"]
-        if window is None and not any(one.code == DURATION for one in corrections):
+        left = [v for v in wrong if v.code not in (EDGES, BYTES, CODEC) and v.severity == "error"]
+        # Times beyond the end break several rules at once: the first says it.
+        unfixable += [_unfixable(v) for v in left if v.code != TRIM or v is left[0]]
+        if not any(one.code == DURATION for one in corrections):
             corrections.insert(0, Correction("", "it lasts longer than wanted", _trimmed(facts, spec)))
-    odd = list(_odd(facts, spec))
+    odd = [*_shapes(facts, shape, size), *_odd(facts, spec)]
     corrections += odd
     as_is = bool(corrections) and not trimmed and all(one.done in _LOSSLESS for one in corrections)
     return Judgement(tuple(corrections), tuple(unfixable), replace(spec, as_is=as_is))
@@ -108,7 +111,7 @@ def _sorted(
 ) -> tuple[list[Correction], list[Unfixable]]:
     """What a copy mends, and what it cannot."""
     corrections, unfixable = [], []
-    edges = _padded(size, spec.pad) if size.is_padded else f"scaled to {_size(size.picture)}{_larger(facts, size)}"
+    edges = _padded(size, spec.pad) if size.is_padded else _scaled(facts, size)
     done = {EDGES: edges, BYTES: "encoded smaller", CODEC: "encoded as H.264"}
     for violation in violations:
         if violation.code == DURATION and trimmed:
@@ -123,6 +126,27 @@ def _sorted(
 _STREAMS = "one picture and one sound kept"
 _METADATA = "metadata left out"
 _LOSSLESS = frozenset({_STREAMS, _METADATA})
+
+
+def _square(facts: ClipFacts, shape: Shape) -> tuple[int, int]:
+    """Pixels of the picture as it is shown, once they are square."""
+    wide = shape.wide if facts.rotation in (0, 180) else 1 / shape.wide
+    # Rather more pixels than fewer: nothing is lost then.
+    if wide >= 1:
+        return round(facts.width * wide), facts.height
+    return facts.width, round(facts.height / wide)
+
+
+def _shapes(facts: ClipFacts, shape: Shape, size: Fit) -> Iterator[Correction]:
+    """Ways to be shown that not every program knows."""
+    if shape.wide != 1:
+        wide = f"{shape.wide.numerator}:{shape.wide.denominator}"
+        yield Correction("", f"its pixels are not square ({wide})", f"scaled to {_size(size.picture)}")
+    if shape.slant:
+        wrong = f"it asks to be turned by {shape.slant}°, which hardly any program does"
+        yield Correction("", wrong, "left as it is stored")
+    if shape.is_mirrored:
+        yield Correction("", "a player has to exchange its left and right", "exchanged")
 
 
 def _odd(facts: ClipFacts, spec: ClipSpec) -> Iterator[Correction]:
@@ -167,8 +191,9 @@ def text_of(seconds: Decimal) -> str:
     return f"{seconds.quantize(Decimal('0.001')).normalize():f}"
 
 
-def _larger(facts: ClipFacts, size: Fit) -> str:
-    return " (which adds no detail)" if size.picture[0] > facts.width else ""
+def _scaled(facts: ClipFacts, size: Fit) -> str:
+    larger = size.picture[0] > facts.width and size.picture[1] > facts.height
+    return f"scaled to {_size(size.picture)}{' (which adds no detail)' if larger else ''}"
 
 
 def _padded(size: Fit, pad: str) -> str:

@@ -74,7 +74,8 @@ def _corrections(found: Picture, model: Model, size: Fit, spec: ImageSpec) -> It
     if pixels > MAX_MEGAPIXELS:
         wrong = f"{found.width} × {found.height} are {pixels:,.0f} Mpx, limit {MAX_MEGAPIXELS}"
         yield Correction(TOO_MANY_PIXELS, wrong, _scaled(found, size))
-    done = {EDGES: _scaled(found, size), ASPECT: _padded(size, spec.pad), BYTES: "saved smaller"}
+    edges = _scaled(found, size) if size.picture != (found.width, found.height) else _padded(size, spec.pad)
+    done = {EDGES: edges, ASPECT: _padded(size, spec.pad), BYTES: "saved smaller"}
     for violation in check_image(_facts(found), model):
         if violation.code in done:
             yield Correction(violation.code, violation.message, done[violation.code])

@@ -17,7 +17,7 @@ from kling_render.media.encode import Mp4Writer
 from kling_render.media.fixing.records import BLUR
 from kling_render.media.footage.cuts import CutFinder
 from kling_render.media.footage.samples import Luma, samples
-from kling_render.media.window import BT709, TICKS, EmptyWindowError, Plane, Window, split, stack, upright
+from kling_render.media.window import BT709, TICKS, EmptyWindowError, Plane, Window, split, stack
 
 Progress = Callable[[float], None]
 
@@ -55,6 +55,12 @@ def motion(path: Path, progress: Progress) -> dict[str, Any]:
     steps = max(sums, default=-1) + 1
     changes = [round(sums.get(step, 0.0) / max(1, counts.get(step, 0)), 2) for step in range(steps)]
     return {"step_s": str(STEP_S), "changes": changes, "cuts": [str(cut) for cut in cuts]}
+
+
+def shape(path: Path) -> dict[str, Any]:
+    """The fields of `records.Shape`."""
+    with Window(path, None, None) as window:
+        return {"wide": str(window.pixel_width), "slant": window.slant, "is_mirrored": window.is_mirrored}
 
 
 def recode(
@@ -174,7 +180,7 @@ class _Painter:
     def __init__(self, window: Window, spec: dict[str, Any], *, see_through: bool) -> None:
         from av.video.reformatter import Colorspace, Interpolation
 
-        self._rotation = window.rotation
+        self._window, self._rotation = window, window.rotation
         self._size, self._canvas = tuple(spec["picture"]), tuple(spec["canvas"])
         self._pad, self._ground = spec["pad"], spec["background"] if see_through else None
         self.colours = BT709 if see_through else window.colours
@@ -190,7 +196,7 @@ class _Painter:
     def _scaled(self, frame: Any, size: tuple[int, ...]) -> Plane:
         width, height = size[::-1] if self._rotation in (90, 270) else size
         made = frame.reformat(width, height, format="yuv420p", interpolation=self._smooth)
-        return upright(made.to_ndarray(), self._rotation)
+        return self._window.upright(made.to_ndarray())
 
     def _laid(self, frame: Any) -> Any:
         """A see-through frame on its ground."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 BLUR = "blur"
@@ -29,6 +30,21 @@ class Unfixable:
     code: str
     message: str
     help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a clip's header says of how its picture is shown, beside the quarter turns."""
+
+    #: Width of a stored pixel, as a multiple of its height.
+    wide: Fraction = Fraction(1)
+    #: Degrees clockwise that it is turned, where that is no quarter turn; else 0.
+    slant: int = 0
+    #: Whether left and right are exchanged after the turn.
+    is_mirrored: bool = False
+
+
+PLAIN = Shape()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

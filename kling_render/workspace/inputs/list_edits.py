@@ -59,19 +59,19 @@ def trimmed(start: str, end: str) -> Callable[[str, Any], str]:
     return edit
 
 
-def change(text: str, file: str, line: int, column: int, edit: Callable[[str, Any], str]) -> Change | None:
-    """The edit of the file name that stands at a place; None when it cannot be edited there."""
+def change(text: str, file: str, line: int, column: int, *edits: Callable[[str, Any], str]) -> Change | None:
+    """The edits, one after the other, of the file name at a place; None when it cannot be edited there."""
     import yaml
 
     try:
-        found = _find(yaml.compose(text, Loader=yaml.SafeLoader), line - 1, column - 1)
-        if found is None:
-            return None
-        after = edit(text, found)
-        if not _is_sound(
-            yaml.compose(text, Loader=yaml.SafeLoader), yaml.compose(after, Loader=yaml.SafeLoader), found.path
-        ):
-            return None
+        before, after = yaml.compose(text, Loader=yaml.SafeLoader), text
+        for edit in edits:
+            found = _find(yaml.compose(after, Loader=yaml.SafeLoader), line - 1, column - 1)
+            if found is None:
+                return None
+            after = edit(after, found)
+            if not _is_sound(before, yaml.compose(after, Loader=yaml.SafeLoader), found.path):
+                return None
     except (yaml.YAMLError, RecursionError):
         return None
     lines = unified_diff(text.splitlines(), after.splitlines(), file, file, n=1, lineterm="")
