@@ -67,8 +67,8 @@ PORTRAITS = (
     Portrait("street-dance/characters/robot.png", ROBOT, HELLO, (640, 896), (233, 236, 241)),
     Portrait("street-dance/characters/cat.png", CAT, BEAT, (640, 896), None),
     Portrait("street-dance/characters/panda.png", PANDA, HIPS, (640, 896), (222, 236, 224)),
-    Portrait("minimal/characters/fox.png", FOX, COOL, (512, 720), None),
-    Portrait("minimal/characters/robot.png", ROBOT, HELLO, (512, 720), (233, 236, 241)),
+    Portrait("minimal/characters/fox.png", FOX, COOL, (640, 896), None),
+    Portrait("minimal/characters/robot.png", ROBOT, HELLO, (640, 896), (233, 236, 241)),
 )
 
 

@@ -25,7 +25,7 @@ def test_every_picture_fits(path: Path, prober: Prober) -> None:
     assert isinstance(facts, ImageFacts)
     assert check_image(facts, MODEL) == []
     assert check_name(path.name, facts) == []
-    assert min(facts.width, facts.height) >= 512
+    assert min(facts.width, facts.height) >= 540  # half of what the model puts out: less is a warning
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/clips/*.mp4")), ids=lambda p: p.stem)
