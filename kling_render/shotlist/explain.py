@@ -134,7 +134,7 @@ def _wrong(node: Node, part: Mapping[str, Any]) -> Diagnostic:
         near = nearest(str(node.value), shown) if isinstance(node.value, str) else None
         meant = f"; did you mean '{near}'?" if near else ""
         hint = "a newer format needs a newer kling-render" if "const" in part else _type_hint(node, part)
-        hint = hint or f"write {near or shown[0]}"
+        hint = hint or (f"write {near or shown[0]}" if near or len(shown) == 1 else "write one of them")
         return Diagnostic("KR0108", f"expected {expected}, got {got}{meant}", node.place, hint)
     expected = part.get("title") or " or ".join(_kinds(part))
     return Diagnostic("KR0108", f"expected {expected}, got {got}", node.place, _type_hint(node, part) or _example(part))
