@@ -51,7 +51,8 @@ def children(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
         if size < body - at:
             raise BoxError(f"a box of impossible size at byte {at}")
         if at + size > end:
-            raise BoxError(f"the box '{kind.decode('latin-1')}' ends {at + size - end:,} bytes beyond the file")
+            name = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in kind)
+            raise BoxError(f"the box '{name}' ends {at + size - end:,} bytes beyond the file")
         yield Box(kind, body, at + size)
         at += size
 

@@ -5,6 +5,7 @@ The demuxer is always named and gets an open file, so that a playlist in disguis
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -25,6 +26,7 @@ _QUICK_PIXELS = 40_000_000
 """A result with no more pixels in all its frames is watched as a whole on arrival: quicker than a second time later."""
 _QUICK_BYTES = 4_000_000
 _MICRO = Decimal("0.000001")
+_NO_MEMORY = os.strerror(errno.ENOMEM)
 _ENCRYPTED = (b"encv", b"enca")
 _SEE_THROUGH = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "pal8")
 _CONTAINERS: dict[str, ClipContainer] = {"MP4": "mp4", "MOV": "mov"}
@@ -62,7 +64,8 @@ def read_clip(file: BinaryIO) -> ClipFacts | Unreadable:
     except boxes.BoxError as error:
         return damaged("clip", str(error))
     except Exception as error:  # a hostile file can raise anything out of a demuxer
-        return damaged("clip", str(getattr(error, "strerror", None) or error)[:120])
+        reason = str(getattr(error, "strerror", None) or error)[:120]
+        return damaged("clip", "its index asks for too much memory" if reason == _NO_MEMORY else reason)
 
 
 def _facts(container: Any, found: str, turn: int, file: BinaryIO) -> ClipFacts | Unreadable:

@@ -37,6 +37,8 @@ def read_image(file: BinaryIO) -> ImageFacts | Unreadable:
     if refusal is not None:
         return refusal
     try:
+        if found == "WEBP":  # says its length in front: Pillow's words for one that is cut off mean nothing
+            _check_whole(file, found)
         facts, sideways = _header(file, found)
         width, height = facts.width, facts.height
         megapixels = width * height / 1_000_000
@@ -104,7 +106,12 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TruncatedError):
         return str(error)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    known = {"cannot identify": "its header cannot be read", "Truncated File Read": _CUT}
+    known = {
+        "cannot identify": "its header cannot be read",
+        "Truncated File Read": _CUT,
+        "Decompressed data too large": "a note or colour profile in it unpacks to far too much",
+        "decoder object": "its header cannot be read",
+    }
     return next((ours for theirs, ours in known.items() if theirs in first), first[:120])
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.server
 import os
 import random
+import struct
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +128,28 @@ def test_a_truncated_image_is_damaged(kind: str, share: float, tmp_path: Path, p
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     assert refusal(prober, path, "image").code == "KR0204"
+
+
+def test_damage_is_told_in_plain_words(tmp_path: Path, prober: Prober) -> None:
+    """Neither control characters of the file nor the words of a library."""
+    webp, png = makers.picture(tmp_path / "a.webp", kind="WEBP"), tmp_path / "a.png"
+    webp.write_bytes(webp.read_bytes()[:-10])
+    assert "missing at the end" in refusal(prober, webp, "image").message
+    png.write_bytes(_with_profile(makers.picture(png).read_bytes(), bytes(8 << 20)))
+    assert "unpacks to far too much" in refusal(prober, png, "image").message
+
+    whole = makers.clip(tmp_path / "a.mp4").read_bytes()
+    odd, huge = tmp_path / "odd.mp4", tmp_path / "huge.mp4"
+    odd.write_bytes(whole[:32] + b"#EXT\n\x1bM3" + bytes(40))
+    assert "the box '??M3' ends" in refusal(prober, odd, "clip").message
+    at = whole.index(b"stts") + 8
+    huge.write_bytes(whole[:at] + b"\xff" * 4 + whole[at + 4 :])
+    assert "its index asks for too much memory" in refusal(prober, huge, "clip").message
+
+
+def _with_profile(png: bytes, profile: bytes) -> bytes:
+    body = b"iCCPa\0\0" + zlib.compress(profile)
+    return png[:33] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + png[33:]
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
