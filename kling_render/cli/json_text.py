@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,4 +29,11 @@ def json_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield "\n}\n"
 
 
-_text = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for every entry
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for every entry
+_LONE = re.compile("[\ud800-\udfff]")
+"""Bytes of a file name that are no UTF-8, as Python holds them: JSON is UTF-8, so they are written as escapes."""
+
+
+def _text(value: Any) -> str:
+    text = _encode(value)
+    return text if text.isascii() else _LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

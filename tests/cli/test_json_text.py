@@ -24,6 +24,14 @@ def test_the_text_is_the_document(document: dict[str, Any]) -> None:
     assert json.loads("".join(json_lines(document))) == document
 
 
+def test_a_file_name_that_is_no_utf_8_leaves_the_document_utf_8() -> None:
+    """Its bytes come back out of a JSON reader as Python holds them."""
+    name = b"lat\xe9.png".decode("utf-8", "surrogateescape")
+    text = "".join(json_lines({"names": [name, "Café"], "jobs": [{"path": name}]}))
+    assert json.loads(text.encode())["jobs"][0]["path"] == name
+    assert "Café" in text
+
+
 def test_every_job_has_a_line_of_its_own() -> None:
     """So that `grep` finds a job, and the text is written without being held as a whole."""
     text = "".join(json_lines({"jobs": [{"id": "a"}, {"id": "b"}]}))

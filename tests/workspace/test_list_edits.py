@@ -71,6 +71,12 @@ def test_a_pattern_gets_the_line_to_write() -> None:
     assert yaml.safe_load(said.write.partition(":  ")[2]) == {"a": {"video": "more/a.fixed.mp4"}}
 
 
+def test_an_entry_that_is_there_keeps_its_other_fields() -> None:
+    """Where no diff can be shown (standard input, an alias), only what changes is to be written."""
+    said = written("<stdin>", 3, "motions", "a", {"video": "a.fixed.mp4", "start": "2"}, entire=False)
+    assert said.write == "in motions.a:  video: a.fixed.mp4, start: 2"
+
+
 def test_an_edit_that_would_change_anything_else_is_not_shown() -> None:
     """What is shared by an alias cannot be edited for one entry alone."""
     shared = "characters: {a: &x {image: one.png}, b: *x}\n"

@@ -28,8 +28,9 @@ def work(question: dict[str, Any], progress: Progress) -> dict[str, Any]:
             _remove(part)
             if isinstance(error, OSError) and error.errno in _DISK:
                 return {"problem": "", "errno": error.errno}
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return {"problem": said[:300]}
+        said = str(getattr(error, "strerror", None) or error) or type(error).__name__
+        decoder = "it cannot be decoded: " if type(error).__module__.startswith("av.") else ""
+        return {"problem": decoder + said.splitlines()[0][:300]}
 
 
 def _done(question: dict[str, Any], part: Path | None, progress: Progress) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kling_render.media.refusals import IMAGE_TYPE, TOO_MANY_PIXELS, article
 from kling_render.media.rules import DURATION, check_clip, check_image
 from kling_render.media.sniff import HEAD_BYTES, sniff
 from kling_render.media.work import WorkError
-from kling_render.shotlist.records import Character
+from kling_render.shotlist.records import Character, InputRef
 from kling_render.workspace.inputs.list_edits import Change, change, renamed, trimmed, written
 from kling_render.workspace.inputs.naming import DRAWN, Item
 
@@ -237,11 +237,10 @@ class Fixing:
         trims = [] if window is None else [_trim(window)]
         changed = self._edit(outcome.item, _copy_fields(outcome.item, name, window), renamed(name), *trims)
         outcome.change, ref = changed, outcome.item.ref
-        by_pattern = ref is not None and ref.shown not in ref.place.text and any(c in ref.place.text for c in "*?[")
-        if changed is not None and not changed.diff and by_pattern:
+        if changed is not None and not changed.diff and ref is not None and _is_by_pattern(ref):
             outcome.notes.append(
                 f"a pattern of the shot list names {path.name}; where it matches {name} too, that is a further "
-                f"character or motion: move {path.name} away, or give the copy its name"
+                f"character or motion, which is rendered and paid: move {path.name} away, or give the copy its name"
             )
 
     def _edit(self, item: Item, fields: Mapping[str, str], *edits: Callable[[str, object], str]) -> Change | None:
@@ -256,11 +255,16 @@ class Fixing:
             text = ""
         found = change(text, place.file, place.line, place.column, *edits) if text else None
         section = "characters" if isinstance(entry, Character) else "motions"
-        return found or written(place.file, place.line, section, entry.id, fields)
+        return found or written(place.file, place.line, section, entry.id, fields, entire=_is_by_pattern(ref))
 
 
 def _errors(found: Iterable[object]) -> list[str]:
     return [v.message for v in found if v.severity == "error"]  # type: ignore[attr-defined]
+
+
+def _is_by_pattern(ref: InputRef) -> bool:
+    """Whether an entry has no line of its own."""
+    return ref.shown not in ref.place.text and any(mark in ref.place.text for mark in "*?[")
 
 
 def _is_drawn(path: Path) -> bool:

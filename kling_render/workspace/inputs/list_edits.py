@@ -78,10 +78,21 @@ def change(text: str, file: str, line: int, column: int, *edits: Callable[[str, 
     return Change(file, line, "\n".join(lines), "")
 
 
-def written(file: str, line: int, section: str, name: str, fields: Mapping[str, str]) -> Change:
-    """The line to write when an entry has none of its own."""
+def written(file: str, line: int, section: str, name: str, fields: Mapping[str, str], *, entire: bool = True) -> Change:
+    """What to write where no diff can be shown.
+
+    Args:
+        file: the shot list.
+        line: of the entry, or of the pattern that made it.
+        section: `characters` or `motions`.
+        name: the entry's id.
+        fields: what it is to say.
+        entire: whether that is all it says; False: it stands there, and its other fields stay.
+    """
     inner = ", ".join(f"{key}: {_spelt('', value)}" for key, value in fields.items())
-    return Change(file, line, "", f"under {section}:  {name}: {{{inner}}}")
+    return Change(
+        file, line, "", f"under {section}:  {name}: {{{inner}}}" if entire else f"in {section}.{name}:  {inner}"
+    )
 
 
 def _find(root: Any, line: int, column: int) -> _Found | None:
