@@ -113,7 +113,7 @@ def test_what_is_pinned_or_has_no_tag_is_fetched_once(store: Store) -> None:
 def test_when_the_server_is_away_the_bytes_at_hand_are_looked_at(store: Store) -> None:
     """Checking is no reason to fail; without bytes it is a warning. Offline asks nothing."""
     bring(store, Shop(tagged(b"picture")))
-    away = Shop(lambda _request: httpx.Response(404))
+    away = Shop(lambda _request: httpx.Response(302, headers={"location": "https://10.0.0.5/x"}))
     found, problems = bring(store, away, ref(), ref(f"https://{HOST}/other.png"), now=DAY)
     assert found == [b"picture"]
     assert [(d.code, d.severity) for d in problems.found] == [("KR0218", "warning")]
@@ -121,6 +121,17 @@ def test_when_the_server_is_away_the_bytes_at_hand_are_looked_at(store: Store) -
     silent = Shop(lambda _request: httpx.Response(500))
     assert bring(store, silent, now=DAY, offline=True)[0] == [b"picture"]
     assert silent.asked == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_link_that_is_dead_now_is_a_warning_although_its_bytes_are_at_hand(store: Store, status: int) -> None:
+    """They are looked at; but the model's server would not get them."""
+    bring(store, Shop(tagged(b"picture")))
+    found, problems = bring(store, Shop(lambda _request: httpx.Response(status)), now=DAY)
+    assert found == [b"picture"]
+    (told,) = problems.found
+    assert (told.code, told.severity) == ("KR0218", "warning")
+    assert f"the link answered {status}; what was fetched before is checked" in told.message
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from kling_render.ports import Fetched, FetchFailed, Unchanged
+from kling_render.ports import Fetched, FetchFailed, LinkExpired, Unchanged
 from kling_render.providers.aimlapi.fetch import fetch
 
 MOST_BYTES = 256 << 20
@@ -66,4 +66,5 @@ async def _one(transport: httpx.AsyncBaseTransport, wanted: Wanted, most_s: floa
     except TimeoutError:
         return FetchFailed(f"it took longer than {most_s:g} s")
     except FetchFailed as error:
-        return FetchFailed(str(error).replace("the result's link", "the link").replace("the result", "the file"))
+        text = str(error).replace("the result's link", "the link").replace("the result", "the file")
+        return LinkExpired(text) if isinstance(error, LinkExpired) else FetchFailed(text)

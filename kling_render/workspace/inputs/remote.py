@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kling_render.errors import Problems
-from kling_render.ports import Fetched, FetchFailed, Unchanged
+from kling_render.ports import Fetched, FetchFailed, LinkExpired, Unchanged
 from kling_render.shotlist.records import InputRef
 from kling_render.store.blobs import DiskBlobs
 from kling_render.store.cache import Cache
@@ -67,10 +67,21 @@ def fetch_all(
         result = came[ref.url]
         if isinstance(result, Path):
             found[ref] = result
-        elif isinstance(result, FetchFailed) and ref not in found:  # else what is at hand is looked at
-            help_ = "check the URL in a browser; the model's server must be able to read it"
-            problems.warning("KR0218", f"{ref.shown} is not checked: {result}", ref.place, help=help_)
+        elif isinstance(result, FetchFailed):
+            told = _told(ref, result, at_hand=ref in found)
+            if told:
+                help_ = "check the URL in a browser; the model's server must be able to read it"
+                problems.warning("KR0218", told, ref.place, help=help_)
     return found
+
+
+def _told(ref: InputRef, failed: FetchFailed, *, at_hand: bool) -> str:
+    """What to say of an input that was not fetched; empty for a server that is away while its bytes are at hand."""
+    if not at_hand:
+        return f"{ref.shown} is not checked: {failed}"
+    if isinstance(failed, LinkExpired):
+        return f"{ref.shown} may be gone: {failed}; what was fetched before is checked"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
