@@ -97,10 +97,10 @@ class Invocation:
         return (
             find_list(self.options.get("list_file"), self.cwd, sys.stdin.buffer.read),
             SystemClock(),
-            self._progress(),
+            self.progress(),
         )
 
-    def _progress(self) -> Callable[[str, int, int], None]:
+    def progress(self) -> Callable[[str, int, int], None]:
         """A counter on stderr for work that takes long; silent in a pipe."""
         if self.quiet or not sys.stderr.isatty():
             return lambda _what, _done, _all: None

@@ -46,21 +46,23 @@ def command(invocation: Invocation, inputs: tuple[str, ...], **given: Any) -> in
       kling-render fix wave --start 12 --end 0:20
       kling-render fix fox --pad '#202020'
     """
-    outcomes = _outcomes(invocation, inputs, given)
+    outcomes: list[Outcome] = []
+    for outcome in _outcomes(invocation, inputs, given):
+        if not invocation.as_json:  # at once: the next clip may take minutes, or be interrupted
+            click.echo("\n".join([""] * bool(outcomes) + [*_lines(outcome, invocation)]))
+        outcomes.append(outcome)
     if invocation.as_json:
         invocation.document({"format": FORMAT, **_document(outcomes, invocation)})
-    else:
-        click.echo("\n".join(line for outcome in outcomes for line in (*_lines(outcome, invocation), "")), nl=False)
     return 2 if any(outcome.problems for outcome in outcomes) else 0
 
 
-def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, Any]) -> list[Outcome]:
+def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, Any]) -> Iterator[Outcome]:
     from kling_render.media.fixing.fixer import Fixer
     from kling_render.media.fixing.records import Wish
     from kling_render.media.probe import Prober
     from kling_render.workspace.inputs.fixing import Fixing
 
-    items, report = _items(invocation, inputs, given["orientation"])
+    items, report = _items(invocation, inputs, given["orientation"]), invocation.progress()
     start, end = given["start"], given["end"]
     if (start is not None or end is not None) and sum(item.kind == "clip" for item in items) != 1:
         ids = [item.entry.id for item in items if item.kind == "clip" and item.entry is not None]
@@ -70,21 +72,20 @@ def _outcomes(invocation: Invocation, inputs: Sequence[str], given: dict[str, An
         raise UsageError(f"--start {start} is not before --end {end}", help="swap them")
     wish = Wish(start=start, end=end, pad=given["pad"], background=given["background"])
     with Prober(1) as prober, Fixer() as fixer:
-        fixing = Fixing(prober, fixer, wish, invocation.cwd, writes=not given["dry_run"], report=report)
-        return [fixing.fix(item) for item in items]
+        tell = lambda what, done, count: report(_line(what), done, count)  # noqa: E731 - a file's name may be hostile
+        fixing = Fixing(prober, fixer, wish, invocation.cwd, writes=not given["dry_run"], report=tell)
+        yield from (fixing.fix(item) for item in items)
 
 
-def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> tuple[list[Item], Any]:
+def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> list[Item]:
     from kling_render.shotlist.urls import is_url
     from kling_render.workspace.inputs.naming import items_of
 
     settings = invocation.settings()
     with invocation.open_store(settings) as store:
         project: Project | None = None
-        report: Any = lambda _what, _done, _all: None  # noqa: E731 - replaced below
         try:
-            workspace = invocation.workspace(settings, store)
-            report, project = workspace.report, workspace.compile()
+            project = invocation.workspace(settings, store).compile()
         except (UsageError, InputProblems) as problem:
             # Files can be corrected without a shot list; what it would say is missing then.
             unknown = [text for text in inputs if not os.path.lexists(invocation.cwd / text) and not is_url(text)]
@@ -94,7 +95,7 @@ def _items(invocation: Invocation, inputs: Sequence[str], orientation: Any) -> t
                 raise UsageError(f"no such file: {unknown[0]}", help=f"name a file; {_no_ids(problem)}") from None
             if isinstance(problem, InputProblems) or invocation.options.get("list_file"):
                 invocation.say(f"note: {problem.message}, so no change of the shot list is shown")
-        return items_of(inputs, project, invocation.cwd, orientation), report
+        return items_of(inputs, project, invocation.cwd, orientation)
 
 
 def _no_ids(problem: UsageError | InputProblems) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -116,9 +116,8 @@ class Fixing:
         outcome.corrections, spec = judge_picture(picture, model, self.wish)
         if not outcome.corrections or not self.writes or self._shares(outcome, path, spec):
             return
-        self.report(f"correcting {path.name}", 0, 1)
-        made = self.fixer.draw(path, spec)
-        self.report(f"correcting {path.name}", 1, 1)
+        with self._telling(f"correcting {path.name}"):
+            made = self.fixer.draw(path, spec)
         self._publish(outcome, path, made, lambda found: _errors(check_image(found, model)))  # type: ignore[arg-type]
         self._copies[path, spec] = outcome
 
@@ -142,8 +141,8 @@ class Fixing:
             outcome.trim = self._edit(item, _window_fields(item, window), _trim(window))
         if by_trim_only or not self.writes or self._shares(outcome, path, judged.spec, window if in_list else None):
             return
-        made = self.fixer.recode(path, facts, judged.spec, lambda share: self._tell(f"encoding {path.name}", share))
-        self._tell(f"encoding {path.name}", 1.0)
+        with self._telling(f"encoding {path.name}") as tell:
+            made = self.fixer.recode(path, facts, judged.spec, tell)
         after = Use(use.model, use.orientation) if judged.spec.start is not None or judged.spec.end is not None else use
         if in_list and window is not None:
             after = replace(use, start=window.start, end=window.end)
@@ -162,8 +161,8 @@ class Fixing:
         chosen = wish.start is not None or wish.end is not None
         if not chosen and not is_too_long(facts, use, wish):
             return None
-        motion = self.fixer.motion(path, lambda share: self._tell(f"looking for motion in {path.name}", share))
-        self._tell(f"looking for motion in {path.name}", 1.0)
+        with self._telling(f"looking for motion in {path.name}") as tell:
+            motion = self.fixer.motion(path, tell)
         first, last = use.start or Decimal(0), min(use.end or facts.duration_s, facts.duration_s)
         outcome.windows = best_windows(motion, first, last, use.shortest_s, use.longest_s)
         if chosen:
@@ -191,8 +190,14 @@ class Fixing:
         done = f"start: {text_of(window.start)}, end: {text_of(window.end)} in the shot list"
         return replace(kept, corrections=(Correction(DURATION, wrong, done), *kept.corrections))
 
-    def _tell(self, what: str, share: float) -> None:
-        self.report(what, int(share * 100), 100)
+    @contextlib.contextmanager
+    def _telling(self, what: str) -> Iterator[Callable[[float], None]]:
+        """Progress, which is over at the end, also when that is an error."""
+        self.report(what, 0, 100)
+        try:
+            yield lambda share: self.report(what, int(share * 100), 100)
+        finally:
+            self.report(what, 100, 100)
 
     # -- both --------------------------------------------------------------------------------------------------
 
