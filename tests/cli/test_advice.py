@@ -118,3 +118,19 @@ def test_a_clip_that_is_refused_is_not_watched(film: Path) -> None:
     found = json.loads(called(film, "check", "--json").out)
     assert [one["code"] for one in found["errors"]] == ["KR0209"]
     assert [one["code"] for one in found["warnings"]] == ["KR0224"]
+
+
+def test_a_clip_that_cannot_be_decoded_is_told_each_time(film: Path) -> None:
+    """Its index is whole, so no limit is broken; a file that was not copied to its end looks like that."""
+    whole = (film / "walk.mp4").read_bytes()
+    at = whole.index(b"mdat") + 64
+    try:
+        (film / "walk.mp4").write_bytes(whole[:at] + bytes(20_000) + whole[at + 20_000 :])
+        put(film, fox=", allow: [size]")
+        first, again = warnings(film), warnings(film)
+        put(film, fox=", allow: [size]", walk=", allow: [cuts, camera, speed, silence]")
+        assert warnings(film) == {}
+    finally:
+        (film / "walk.mp4").write_bytes(whole)
+    assert first == again
+    assert "cannot be watched to its end" in str(first["KR0204"]["message"])

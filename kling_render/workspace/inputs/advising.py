@@ -12,6 +12,7 @@ from kling_render.media.facts import ClipFacts, Facts, ImageFacts
 from kling_render.media.footage import findings
 from kling_render.media.footage.advice import CODES, Advice, about_clip, about_image, about_sound
 from kling_render.media.footage.findings import Footage
+from kling_render.media.refusals import DAMAGED
 from kling_render.media.rules import check_clip, check_image
 from kling_render.models import DEFAULT_MODEL, MODELS, Model
 from kling_render.shotlist.records import InputRef, Request
@@ -22,6 +23,8 @@ ADVICE = frozenset(CODES.values())
 
 _SEEN = frozenset(CODES) - {"size"}
 """Names of what shows only when a clip is watched; one of which all is allowed is not."""
+
+_UNSEEN_HELP = "play it: where it stops or falls to pieces, so would the model's reading of it; copy or export it again"
 
 Progress = Callable[[str, int, int], None]
 
@@ -45,6 +48,8 @@ class Looked:
     files: Mapping[InputRef, Path | None]
     digests: Mapping[InputRef, str | None]
     facts: Mapping[InputRef, Facts]
+    #: Whether a file has the bytes of its digest still.
+    is_still: Callable[[InputRef, Path], bool]
 
 
 def advise(
@@ -85,7 +90,10 @@ def advise(
     found = _footage(list(uses.values()), looked, cache, pictures, progress)
     for clip, use in uses.items():
         footage = found.get(use.key)
-        if footage is not None and footage.seen:
+        if footage is not None and not footage.seen:
+            message = f"{use.ref.shown}: it cannot be watched to its end, so it may be damaged"
+            problems.warning(DAMAGED, message, use.ref.place, help=_UNSEEN_HELP)
+        elif footage is not None:
             said = about_clip(use.facts, footage, use.start, use.end, use.model.limits.clip_min_s.value)
             _add(use.ref, [*said, *(about_sound(footage) if clip in loud else [])], problems, footage, pictures)
 
@@ -118,18 +126,25 @@ def _model(request: Request) -> Model:
 def _footage(uses: list[_Use], looked: Looked, cache: Cache, pictures: Path, progress: Progress) -> dict[str, Footage]:
     if not uses:
         return {}
-    known = {key: findings.from_json(stored) for key, stored in cache.all(findings.VERSION).items()}
     paths = {use.key: looked.files.get(use.ref) for use in uses}
+    found = {key: findings.from_json(stored) for key, stored in cache.all(findings.VERSION).items() if key in paths}
+    known = {key: footage for key, footage in found.items() if footage.seen and _all_there(pictures, footage)}
     missing = {use.key: (use, path) for use in uses if use.key not in known and (path := paths[use.key]) is not None}
     if missing:
         from kling_render.media.footage.viewer import Part, watch_many
 
         parts = [Part(path, use.start, use.end, _stem(use.key)) for use, path in missing.values()]
         watched = watch_many(parts, _made(pictures), lambda done: progress("watching clips", done, len(parts)))
-        for key, footage in zip(missing, watched, strict=True):
+        for (key, (use, path)), footage in zip(missing.items(), watched, strict=True):
             known[key] = footage
-            cache.put(findings.VERSION, key, findings.to_json(footage))
-    return known
+            if footage.seen and looked.is_still(use.ref, path):  # a reader that died may live another time
+                cache.put(findings.VERSION, key, findings.to_json(footage))
+    return found | known
+
+
+def _all_there(pictures: Path, footage: Footage) -> bool:
+    """Whether no strip was deleted since: the clip is watched again then, for a warning is easier believed with it."""
+    return all((pictures / name).is_file() for _, name in footage.pictures)
 
 
 def _made(folder: Path) -> Path | None:

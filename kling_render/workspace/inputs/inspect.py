@@ -128,7 +128,7 @@ def inspect(
     if pictures is not None:
         from kling_render.workspace.inputs.advising import Looked, advise
 
-        looked = Looked(files, sums, facts)
+        looked = Looked(files, sums, facts, lambda ref, path: _is_still(sums[ref], path, digests))
         advise(requests, looked, cache=cache, pictures=pictures, problems=problems, progress=progress)
     return Inspection(files, sums, facts, tuple(redacted(problems.found)), unusable)
 
