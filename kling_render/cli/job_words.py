@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from kling_render.cli.diagnostics import escaped
-from kling_render.engine.work import JobReport, JobState
+from kling_render.engine.work import JobReport, JobState, Progress
 from kling_render.lifecycle.records import usd_of
 from kling_render.planning.text import usd_text
 
@@ -74,6 +74,11 @@ def shown_path(path: Path, base: Path | None) -> str:
     if base is not None and path.is_relative_to(base):
         path = path.relative_to(base)
     return escaped(path.as_posix())
+
+
+def look_text(progress: Progress) -> str:
+    """What a look at a result found ("look"), on one line."""
+    return f"{progress.job}: {one_line('; '.join(progress.facts['warnings']))}"
 
 
 def outcome(report: JobReport, base: Path | None = None) -> str:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from kling_render.cli.board_drawing import BoardDrawing, Remark, Remarks
+from kling_render.cli.job_words import look_text
 from kling_render.cli.progress_board import Board, is_free
 from kling_render.engine.work import JobReport, Progress
 from kling_render.planning.records import Plan
@@ -78,6 +79,8 @@ class LiveProgress:
         """Something happened: the board shows it at its next redraw, notes and trouble stand above it at once."""
         if progress.event == "job":
             self._job(progress.facts["report"])
+        elif progress.event == "look":
+            self._console.print(Remark("warning", "yellow", look_text(progress)))
         elif progress.event in ("note", "stop"):
             word, style = ("stopped", "bold red") if progress.event == "stop" else ("note", "dim")
             self._console.print(Remark(word, style, str(progress.facts.get("text", ""))))

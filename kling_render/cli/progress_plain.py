@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from kling_render.cli.job_words import ENDED, LOOKS, TROUBLE, one_line, outcome
+from kling_render.cli.job_words import ENDED, LOOKS, TROUBLE, look_text, one_line, outcome
 from kling_render.engine.work import JobReport, JobState, Progress
 
 WIDTH = max(len(look.word) for look in LOOKS.values())
@@ -40,6 +40,8 @@ class PlainProgress:
                 self._job(report, progress.facts.get("generation_id"))
         elif progress.event == "stop":
             self._line("stopped", one_line(str(progress.facts.get("text", ""))))
+        elif progress.event == "look" and not self._quiet:
+            self._line("warning", look_text(progress))
         elif progress.event == "note" and not self._quiet:
             self._line("note", one_line(str(progress.facts.get("text", ""))))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from kling_render.planning.records import Plan, PlannedJob
 from kling_render.planning.states import STATES, job_state
 from kling_render.planning.text import jobs_word, visible, why_text
 from kling_render.workspace.doubts.evidence import Question
+from kling_render.workspace.workspace import PREVIZ
 
 FORMAT = "kling-render.status/1"
 LISTED = 20
@@ -66,6 +67,8 @@ class Status:
     unattached: Sequence[Attempt] = ()
     #: Job → what a look at the whole of its result found.
     warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: Jobs whose results nobody watched to their end; rehearsals are not watched.
+    unwatched: Collection[str] = ()
 
 
 def status_document(status: Status) -> dict[str, Any]:
@@ -172,6 +175,9 @@ def _warnings(status: Status, *, verbose: bool) -> Iterator[str]:
     if warned:
         yield f"to look at ({jobs_word(len(warned))}): something may be wrong with the film; nothing is paid again"
         yield from _lines(warned, lambda p: one_line("; ".join(status.warnings[p.job.id])), verbose=verbose)
+    if status.unwatched and status.plan.provider != PREVIZ:
+        count = jobs_word(len(status.unwatched))
+        yield f"not watched to their end yet ({count}): the next `render` or `pull` does that, for nothing"
 
 
 def _unattached(kept: Sequence[Attempt]) -> Iterator[str]:
@@ -252,6 +258,7 @@ def _job(planned: PlannedJob, output_dir: str, status: Status) -> dict[str, Any]
         "since": iso(attempt.accepted_at) if attempt and running and attempt.accepted_at is not None else None,
         "eta_s": None if left is None else round(left, 1),
         "error": error,
+        "watched": planned.result is not None and planned.job.id not in status.unwatched,
         "warnings": list(status.warnings.get(planned.job.id, ())),
     }
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from kling_render.cli.board_drawing import BoardDrawing, Remarks
 from kling_render.cli.diagnostics import render_text
-from kling_render.cli.job_words import duration, one_line
+from kling_render.cli.job_words import duration, look_text, one_line
 from kling_render.cli.live_area import Line, LiveArea, Trimmed
 from kling_render.cli.pacing import Pace
 from kling_render.cli.plan_table import print_plan
@@ -225,6 +225,8 @@ class LiveWatch:
                 run.board.put(report, self._clock.monotonic())
             if (said := self._remarks.of_job(report)) is not None:
                 self._say(said.word, said.style, Text(one_line(said.text)), said.details)
+        elif progress.event == "look":
+            self._say("warning", "yellow", Text(look_text(progress)))
         elif progress.event in ("note", "stop") and progress.facts.get("why") != "superseded":
             text = str(progress.facts.get("text", ""))
             if run is not None:

@@ -34,7 +34,7 @@ from kling_render.store.digests import StatDigests
 from kling_render.workspace import prices
 from kling_render.workspace.inputs.uploads import ProjectUploads
 from kling_render.workspace.lockfile.locking import write_lock
-from kling_render.workspace.results.looks import known_warnings
+from kling_render.workspace.results.looks import known_warnings, unwatched
 from kling_render.workspace.running import Wiring, run
 from kling_render.workspace.works import claimed_paths, works_of
 from kling_render.workspace.workspace import PREVIZ, Planned, Workspace
@@ -118,7 +118,9 @@ class Session:
         """Run to the end."""
         works = [*self.also, *self.works(paying=paying)]
         if not works and not self._has_more():
-            return RunReport()  # the commonest run of all
+            missed = self._unwatched()
+            # The commonest run of all has nothing to do.
+            return asyncio.run(self._watch(missed)) if missed else RunReport()
         return asyncio.run(self.run(works, options, on_start))
 
     async def run(
@@ -146,7 +148,7 @@ class Session:
 
             renderer = Previz(inspection.files.get)
         store = workspace.store
-        beholder = None if self.free else _beholder(self.watcher, store, self.planned)
+        beholder = None if self.free else _beholder(self.watcher, store, self.planned, self._unwatched())
         wiring = Wiring(
             namespace=self.planned.plan.namespace,
             watcher=beholder or self.watcher,
@@ -169,13 +171,27 @@ class Session:
                 on_start=on_start,
             )
             if beholder is not None:
-                await asyncio.to_thread(beholder.add_to, report)
+                await beholder.finish(report)
             return report
         finally:
             if renderer is not None:
                 await renderer.close()
             if beholder is not None:
                 beholder.close()
+
+    async def _watch(self, missed: Sequence[PlannedJob]) -> RunReport:
+        """Nothing but watching results that an earlier run left unwatched."""
+        beholder, report = _beholder(self.watcher, self.workspace.store, self.planned, missed), RunReport()
+        try:
+            await beholder.finish(report)
+        finally:
+            beholder.close()
+        return report
+
+    def _unwatched(self) -> list[PlannedJob]:
+        if self.free:
+            return []
+        return unwatched((p for p in self.planned.plan.jobs if p.action in _KEPT), self.workspace.store.cache)
 
     def _has_more(self) -> bool:
         """Whether the project has attempts that this run finishes, wanted by a job or not."""
@@ -247,10 +263,18 @@ class Session:
         )
 
 
-def _beholder(watcher: Watcher, store: Store, planned: Planned) -> Beholder:
-    from kling_render.workspace.results.beholding import Beholder
+def _beholder(watcher: Watcher, store: Store, planned: Planned, unseen: Sequence[PlannedJob]) -> Beholder:
+    from kling_render.workspace.results.beholding import Beholder, Missed
 
-    return Beholder(watcher, store, planned.inspection, planned.everything.jobs)
+    root = planned.project.folder / planned.project.output_dir
+    missed = []
+    for job in unseen:
+        sha256 = job.result.blob if job.result else ""
+        if store.blobs.has(sha256):
+            missed.append(Missed(job, sha256, store.blobs.path(sha256)))
+        elif job.action is Action.UP_TO_DATE:  # only the output folder has it
+            missed.append(Missed(job, sha256, root / job.job.output))
+    return Beholder(watcher, store, planned.inspection, planned.everything.jobs, missed)
 
 
 def _unpaid(work: Work) -> Work:

@@ -118,12 +118,27 @@ def test_a_further_attempt_after_a_failure_is_told_again() -> None:
     assert words == ["submitting", "failed", "waiting", "submitting", "failed"]
 
 
+LOOK = Progress(event="look", job="b", facts={"warnings": ["frozen at 1.0–3.0 s", f"silent {EVIL}"]})
+"""What is found when a result is watched to its end."""
+
+
+def test_what_a_look_at_a_result_finds_is_a_line() -> None:
+    """As soon as it is known: a long run can be looked into before it ends."""
+    (line,) = plain([LOOK])
+    assert line.startswith("warning     b: frozen at 1.0–3.0 s; silent ")
+    assert line.isprintable() or line[:-1].isprintable()
+    _, shown = screen(100, 20, many(2), [*LIFE, LOOK])
+    assert "warning" in shown
+    assert "frozen at 1.0–3.0 s" in shown
+
+
 def test_quiet_leaves_failures_doubts_and_stops() -> None:
     """-q is for scripts that only want to hear of trouble."""
     trouble = [
         at("b", S.FAILED, failure=REFUSED),
         at("c", S.IN_DOUBT, detail="connection reset"),
         Progress(event="note", facts={"text": "hello"}),
+        LOOK,
         Progress(event="stop", facts={"why": "budget", "text": "no room"}),
     ]
     assert [line.split("  ")[0].strip() for line in plain(LIFE + trouble, quiet=True)] == [
@@ -139,7 +154,7 @@ def test_every_event_is_one_flushed_json_line_that_its_schema_describes() -> Non
     writer = EventWriter(stream, HandClock().now)
     extra = [at("b", S.FAILED, failure=REFUSED), Progress(event="note", facts={"text": EVIL, "look_at": 5.0})]
     stop = Progress(event="stop", facts={"why": "budget", "text": "no room"})
-    for event in [*LIFE, *extra, stop]:
+    for event in [*LIFE, *extra, LOOK, stop]:
         writer.tell(event)
     writer.end(RunReport(jobs={e.job: e.facts["report"] for e in (*LIFE, extra[0])}, submits=1))
     check = Draft202012Validator(load("events.schema.json"))
@@ -150,7 +165,7 @@ def test_every_event_is_one_flushed_json_line_that_its_schema_describes() -> Non
     assert lines[0]["at"] == "2026-08-01T12:00:00.000Z"
     assert [line.get("state", line["event"]) for line in lines] == [
         *("waiting", "submitting", "running", "running", "fetching", "done"),
-        *("failed", "note", "stop", "end"),
+        *("failed", "note", "look", "stop", "end"),
     ]
     assert lines[5]["usd"] == "0.448"
     assert lines[-1]["exit_code"] == 3

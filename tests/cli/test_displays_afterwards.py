@@ -219,6 +219,30 @@ def test_the_document_of_the_status_is_what_its_schema_says() -> None:
     assert document["states"] == {"up-to-date": 4, "running": 1, "failed": 1, "in-doubt": 1, "paid-lost": 1}
 
 
+def test_the_status_tells_good_films_from_films_that_nobody_watched() -> None:
+    """No warning about a film says something only when somebody looked; rehearsals are not watched."""
+    status = replace(standing(), unwatched=frozenset(IDS[4:6]), warnings={IDS[6]: ["frozen at 1.0–3.0 s"]})
+    jobs = {job["id"]: job for job in valid("status", status_document(status))["jobs"]}
+    assert [jobs[name]["watched"] for name in IDS] == [False] * 6 + [True] * 2
+    assert status_text(status).splitlines()[-4:] == [
+        "",
+        "to look at (1 job): something may be wrong with the film; nothing is paid again",
+        f"  {IDS[6]}  frozen at 1.0–3.0 s",
+        "not watched to their end yet (2 jobs): the next `render` or `pull` does that, for nothing",
+    ]
+    free = replace(status, plan=replace(status.plan, provider="previz"))
+    assert "not watched" not in status_text(free)
+
+
+def test_what_old_films_show_is_told_although_nothing_was_to_be_done() -> None:
+    """A run that only watched what an earlier one had left."""
+    job = JobReport(job=IDS[0], state=S.UP_TO_DATE, sha256="d" * 64, credits=0, warning="frozen at 1.0–3.0 s")
+    assert run_text(RunReport(jobs={job.job: job})).splitlines() == [
+        "everything is up to date: nothing was sent (1 job)",
+        f"warning: {IDS[0]}: frozen at 1.0–3.0 s",
+    ]
+
+
 def test_an_unknown_price_leaves_no_known_room() -> None:
     """`left` is never guessed."""
     status = standing()

@@ -186,6 +186,15 @@ def test_a_job_that_goes_on_in_the_next_run_keeps_its_time() -> None:
     assert any("▶ running" in line and "1:30" in line for line in screen.foot().splitlines())
 
 
+def test_what_may_be_wrong_with_a_result_stays_in_the_history() -> None:
+    """No summary follows a run of a session: this is where its user hears of a film that stands still."""
+    screen = Screen(120)
+    found = Progress(event="look", job=IDS[0], facts={"warnings": ["frozen at 1.0–3.0 s"]})
+    screen.tell(replanned(3), *run(at(0, S.DONE)), found)
+    history = "\n".join(line[10:] for line in screen.close().splitlines())
+    assert f"warning    {IDS[0]}: frozen at 1.0–3.0 s" in history
+
+
 def test_failures_notes_and_stops_stay_in_the_history_with_their_time_and_once() -> None:
     """What needs the user scrolls up, and does not vanish with the run; a newer save is no trouble."""
     screen = Screen(120)

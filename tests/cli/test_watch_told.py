@@ -210,6 +210,7 @@ def test_every_event_is_one_json_line_that_its_schema_describes() -> None:
         Dropped((IDS[3],)),
         holding(2, None, None, "its price is not known"),
         note("a newer save goes on from here", "stop", why="superseded"),
+        Progress(event="look", job=IDS[0], facts={"warnings": ["frozen at 1.0–3.0 s"]}),
         replanned(left="2", warnings=(WARNING,)),
         Trouble("the store is busy"),
         Leaving(""),

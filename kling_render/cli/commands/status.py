@@ -13,7 +13,7 @@ from kling_render.planning.records import Plan
 from kling_render.shotlist.records import Project
 from kling_render.store.opening import Store
 from kling_render.workspace.doubts.evidence import Question, standing_questions
-from kling_render.workspace.results.looks import known_warnings
+from kling_render.workspace.results.looks import known_warnings, unwatched
 from kling_render.workspace.running import caps
 
 _RECENT = 50
@@ -46,6 +46,7 @@ def command(invocation: Invocation, select: tuple[str, ...]) -> int:
         with store.ledger.reading() as ledger:
             unattached = ledger.unattached(plan.namespace)
         warnings = known_warnings(plan.jobs, store.cache)
+        unseen = frozenset(planned.job.id for planned in unwatched(plan.jobs, store.cache))
     status = Status(
         plan=plan,
         money=money,
@@ -54,6 +55,7 @@ def command(invocation: Invocation, select: tuple[str, ...]) -> int:
         questions=questions,
         unattached=unattached,
         warnings=warnings,
+        unwatched=unseen,
     )
     invocation.show_warnings(workspace.warnings)
     if invocation.as_json:

@@ -5,6 +5,7 @@ Nothing here pays, sends or refuses anything: what is found are warnings.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from kling_render.planning.records import PlannedJob
 from kling_render.store.cache import Cache
 from kling_render.store.opening import Store
 from kling_render.workspace.inputs.inspect import Inspection
-from kling_render.workspace.results.looks import SAID, VERSION, said_key
+from kling_render.workspace.results.looks import SAID, UNWATCHABLE, VERSION, said_key
 
 _RESULT, _CLIP, _CLIP_SOUND = f"result-look/{VERSION}", f"clip-look/{VERSION}", f"clip-sound/{VERSION}"
 
@@ -30,14 +31,25 @@ class Looker:
     store: Store
     inspection: Inspection
     studies: Studies
+    #: Whether the watching children are being ended: what they did not answer then says nothing.
+    leaving: Callable[[], bool] = lambda: False
 
-    def warnings(self, planned: PlannedJob, sha256: str) -> tuple[str, ...]:
-        """What is wrong with a result that the job has or just got; looks where nobody has looked yet."""
+    def warnings(self, planned: PlannedJob, sha256: str, path: Path | None = None) -> tuple[str, ...] | None:
+        """What is wrong with a result that the job has or just got; looks where nobody has looked yet.
+
+        Args:
+            planned: the job.
+            sha256: of the result.
+            path: a file with its bytes; None: the store's.
+
+        Returns:
+            None where it cannot be told.
+        """
         look = look_of(self.store.cache, sha256)
         if look is None:
-            look = self.studies.look(self.store.blobs.path(sha256))
+            look = self.studies.look(path or self.store.blobs.path(sha256))
             if look is None:
-                return ()
+                return None
             remember(self.store.cache, sha256, look)
         return self.judged(planned, sha256, look)
 
@@ -48,10 +60,21 @@ class Looker:
         clip = self._clip(planned) if need == "whole" else None
         sound = clip.sound if clip is not None else self._clip_sound(planned) if need == "sound" else None
         said = tuple(warnings_of(look, clip, sound, wanted))
-        cache, key = self.store.cache, said_key(planned, sha256)
-        if said or cache.get(SAID, key):
-            cache.put(SAID, key, list(said))
+        self._keep(planned, sha256, said)
         return said
+
+    def gave_up(self, planned: PlannedJob, sha256: str) -> tuple[str, ...]:
+        """What is said of a result that no decoder copes with; it is not tried again and again."""
+        said = (UNWATCHABLE,)
+        self._keep(planned, sha256, said)
+        return said
+
+    def _keep(self, planned: PlannedJob, sha256: str, said: tuple[str, ...]) -> None:
+        if self.leaving():
+            return
+        cache, key = self.store.cache, said_key(planned, sha256)
+        if cache.get(SAID, key) != list(said):
+            cache.put(SAID, key, list(said))
 
     def _wanted(self, planned: PlannedJob) -> Wanted:
         request = planned.job.request

@@ -10,6 +10,8 @@ from kling_render.store.cache import Cache
 VERSION = 1
 """Raised when results are looked at otherwise: they are looked at again."""
 SAID = f"result-warnings/{VERSION}"
+"""What was found wrong with each result that was watched; empty for most."""
+UNWATCHABLE = "it cannot be watched to its end"
 
 Warnings = Mapping[str, tuple[str, ...]]
 """Job → what is wrong with its result; only jobs with something to say."""
@@ -22,6 +24,12 @@ def known_warnings(jobs: Iterable[PlannedJob], cache: Cache) -> Warnings:
         return {}
     keys = {planned.job.id: said_key(planned, planned.result.blob) for planned in jobs if planned.result is not None}
     return {job: tuple(said[key]) for job, key in keys.items() if key in said}
+
+
+def unwatched(jobs: Iterable[PlannedJob], cache: Cache) -> list[PlannedJob]:
+    """Jobs with a result that nobody watched to its end: the run that brought it was killed, or left."""
+    said = cache.all(SAID)
+    return [job for job in jobs if job.result is not None and said_key(job, job.result.blob) not in said]
 
 
 def said_key(planned: PlannedJob, sha256: str) -> str:
