@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from av import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from kling_render.media.ahead import ahead
@@ -18,7 +21,7 @@ from kling_render.media.mover import Track, find_mover
 from kling_render.media.planes import Layer, lay, layer, push_back
 from kling_render.media.rehearsal import RehearsalSpec
 from kling_render.media.sprite import Sprite
-from kling_render.media.window import BT709, TICKS, EmptyWindowError, Plane, Shown, Window, even, split, upright
+from kling_render.media.window import BT709, TICKS, EmptyWindowError, Plane, Planes, Shown, Window, even, planes_of
 
 _CACHED_CLIPS = 3
 _CACHED_BYTES = 128 << 20
@@ -29,8 +32,8 @@ _TUNING = "cabac=1:deblock=1"
 _TALLER, _LOWER = 1.12, 0.015
 """By how much the character is taller than the figure it covers, and stands lower (a part of the picture's height)."""
 
-#: A picture and the ticks at which it is shown.
-Timed = tuple[Plane, int, int]
+#: A 4:2:0 frame and the ticks at which it is shown.
+Timed = tuple[Any, int, int]
 
 
 @dataclass(slots=True)
@@ -79,51 +82,69 @@ def _read(spec: RehearsalSpec) -> Background:
         kept: list[Timed] | None = [] if keep else None
         if not keep:
             window.skim()
-        rate = min(float(window.rate), _ANALYSIS_RATE)
-        small: list[Plane] = []
+        small, scaler = _Small(window, size), VideoReformatter()
         for shown in window.frames():
-            _watch(shown, window.rotation, size, rate, small)
+            small.add(shown)
             if kept is not None:
-                kept.append(_dimmed(shown, window.rotation, size))
-        if not small:
+                kept.append(_dimmed(shown, window, scaler, size))
+        if not small.pictures:
             raise EmptyWindowError("the clip has no frame between start and end")
-        track = find_mover(np.stack(small), rate)
-        return Background(size, window.rate, track, rate, window.sound(), kept)
+        track = find_mover(np.stack(small.pictures), small.rate)
+        return Background(size, window.rate, track, small.rate, window.sound(), kept)
 
 
-def _watch(shown: Shown, rotation: int, size: tuple[int, int], rate: float, small: list[Plane]) -> None:
-    """Add the frame's brightness to the evenly spaced small pictures, as often as it is shown at their times."""
-    until = shown.end * rate / TICKS
-    if len(small) >= until:
-        return
-    step = max(1, min(size) // _ANALYSIS_ROWS)
-    width, height = (max(8, edge // step) for edge in _stored(size, rotation))
-    grey = shown.frame.reformat(width, height, format="gray", interpolation="FAST_BILINEAR")
-    picture = np.rot90(grey.to_ndarray(), -(rotation // 90))
-    while len(small) < until:
-        small.append(picture)
+class _Small:
+    """Evenly spaced small pictures of a clip's brightness."""
+
+    def __init__(self, window: Window, size: tuple[int, int]) -> None:
+        self.rate = min(float(window.rate), _ANALYSIS_RATE)
+        self.pictures: list[Plane] = []
+        self._window = window
+        step = max(1, min(size) // _ANALYSIS_ROWS)
+        self._width, self._height = (max(8, edge // step) for edge in _stored(size, window.rotation))
+        self._scaler: Any = VideoReformatter()
+
+    def add(self, shown: Shown) -> None:
+        """The next frame, as often as it is shown at the pictures' times."""
+        until = shown.end * self.rate / TICKS
+        if len(self.pictures) >= until:
+            return
+        grey = self._scaler.reformat(shown.frame, self._width, self._height, "gray", interpolation="FAST_BILINEAR")
+        picture = self._window.turned(grey.to_ndarray())
+        while len(self.pictures) < until:
+            self.pictures.append(picture)
 
 
 def _stored(size: tuple[int, int], rotation: int) -> tuple[int, int]:
     return size[::-1] if rotation in (90, 270) else size
 
 
-def _dimmed(shown: Shown, rotation: int, size: tuple[int, int]) -> Timed:
+def _dimmed(shown: Shown, window: Window, scaler: Any, size: tuple[int, int]) -> Timed:
     """The frame, scaled and pushed back. Its colours are nearly gone, so which matrix they had does not matter."""
     limited = _LIMITED if shown.frame.color_range == _FULL else None
-    frame = shown.frame.reformat(
-        *_stored(size, rotation), format="yuv420p", dst_color_range=limited, interpolation="AREA"
-    )
-    return push_back(upright(frame.to_ndarray(), rotation)), shown.start, shown.end
+    stored = _stored(size, window.rotation)
+    frame = scaler.reformat(shown.frame, *stored, "yuv420p", dst_color_range=limited, interpolation="AREA")
+    made = VideoFrame(*size, "yuv420p")
+    y, u, v = (window.turned(plane) for plane in planes_of(frame))
+    push_back((y, u, v), planes_of(made))
+    return made, shown.start, shown.end
 
 
 def _frames(background: Background, spec: RehearsalSpec) -> Iterator[Timed]:
     if background.kept is not None:
-        yield from ((picture.copy(), start, end) for picture, start, end in background.kept)
+        yield from ((_copy(frame), start, end) for frame, start, end in background.kept)
         return
+    scaler = VideoReformatter()
     with Window(spec.clip, spec.start, spec.end) as window:
         for shown in window.frames():
-            yield _dimmed(shown, window.rotation, background.size)
+            yield _dimmed(shown, window, scaler, background.size)
+
+
+def _copy(frame: Any) -> Any:
+    copy = VideoFrame(frame.width, frame.height, "yuv420p")
+    for target, source in zip(planes_of(copy), planes_of(frame), strict=True):
+        target[:] = source
+    return copy
 
 
 def compose(spec: RehearsalSpec, target: Path, backgrounds: Backgrounds) -> None:
@@ -147,15 +168,15 @@ def compose(spec: RehearsalSpec, target: Path, backgrounds: Backgrounds) -> None
     ) as writer:
         if sound:
             writer.play(*sound)
-        for picture, start, end in ahead(_frames(background, spec)):
-            planes = split(picture)
+        for frame, start, end in ahead(_frames(background, spec)):
+            planes = planes_of(frame)
             _put(planes, sprite, background, start / TICKS)
             for first, part in bands:
                 lay(planes, part_of(words, first, part), 0, first)
-            writer.show(picture, start, end)
+            writer.show_frame(frame, start, end)
 
 
-def _put(planes: tuple[Plane, Plane, Plane], sprite: Sprite, background: Background, time: float) -> None:
+def _put(planes: Planes, sprite: Sprite, background: Background, time: float) -> None:
     """Lay the character over the figure as it stands at that time."""
     track = background.track
     centre, foot, tall, lean = (

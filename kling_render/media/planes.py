@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kling_render.media.window import Plane
+from kling_render.media.window import Plane, Planes
 
 Floats = NDArray[np.float32]
 
@@ -57,13 +57,11 @@ def _half(plane: Floats) -> Floats:
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def push_back(picture: Plane) -> Plane:
-    """A stacked 4:2:0 picture as a background: darker and nearly without colour."""
-    rows = picture.shape[0] * 2 // 3
-    dimmed = np.empty(picture.shape, np.uint8)
-    _scale(picture[:rows], dimmed[:rows], _BRIGHT_GAIN, _BRIGHT_BASE)
-    _scale(picture[rows:], dimmed[rows:], _COLOUR_GAIN, _COLOUR_BASE)
-    return dimmed
+def push_back(shown: Planes, target: Planes) -> None:
+    """Write a picture as a background: darker and nearly without colour."""
+    _scale(shown[0], target[0], _BRIGHT_GAIN, _BRIGHT_BASE)
+    for colour in (1, 2):
+        _scale(shown[colour], target[colour], _COLOUR_GAIN, _COLOUR_BASE)
 
 
 def _scale(source: Plane, target: Plane, gain: int, base: int) -> None:
@@ -74,7 +72,7 @@ def _scale(source: Plane, target: Plane, gain: int, base: int) -> None:
     target[:] = wide
 
 
-def lay(planes: tuple[Plane, Plane, Plane], top: Layer, x: int, y: int) -> None:
+def lay(planes: Planes, top: Layer, x: int, y: int) -> None:
     """Lay a layer over a picture's planes in place, its left upper corner at x, y; what is outside is left out."""
     _blend(planes[0], top.y, top.alpha, x, y)
     _blend(planes[1], top.u, top.half_alpha, x // 2, y // 2)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 Plane = NDArray[np.uint8]
+Planes = tuple[Plane, Plane, Plane]
+"""Y, U and V; the edges of the latter two are half as long."""
 
 TICKS = 90_000
 """Ticks per second of every time in here, and of the files written."""
@@ -104,8 +106,14 @@ class Window:
 
     def upright(self, picture: Plane) -> Plane:
         """A stacked 4:2:0 picture of this clip as a player shows it: turned, and mirrored where it says so."""
-        turned = upright(picture, self.rotation)
-        return stack(*(plane[:, ::-1] for plane in split(turned))) if self.is_mirrored else turned
+        if not self.rotation and not self.is_mirrored:
+            return picture
+        return stack(*(self.turned(plane) for plane in split(picture)))
+
+    def turned(self, plane: Plane) -> Plane:
+        """The same of a single plane, as a view."""
+        shown = np.rot90(plane, -(self.rotation // 90))
+        return shown[:, ::-1] if self.is_mirrored else shown
 
     @property
     def square(self) -> tuple[int, int]:
@@ -178,15 +186,16 @@ def _pixel_width(said: Fraction | None) -> Fraction:
     return wide if Fraction(1, 100) < abs(wide - 1) and Fraction(1, 4) <= wide <= 4 else Fraction(1)
 
 
-def upright(picture: Plane, rotation: int) -> Plane:
-    """A stacked 4:2:0 picture (Y over U over V), turned clockwise by `rotation` degrees."""
-    if not rotation:
-        return picture
-    turns = -(rotation // 90)
-    return stack(*(np.rot90(plane, turns) for plane in split(picture)))
+def planes_of(frame: Any) -> Planes:
+    """Y, U and V of a 4:2:0 frame, as views of its memory."""
+    y, u, v = (
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    )
+    return y, u, v
 
 
-def split(picture: Plane) -> tuple[Plane, Plane, Plane]:
+def split(picture: Plane) -> Planes:
     """The planes Y, U and V of a stacked 4:2:0 picture, as views."""
     height = picture.shape[0] * 2 // 3
     width = picture.shape[1]
