@@ -6,8 +6,8 @@ bytes on the same build.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kling_render.media.work import part_path
+from kling_render.disk.publish import part_name
 
 POSTER_EDGE = 480
 """Pixels of a poster's longer edge."""
@@ -40,7 +40,7 @@ class Stills:
         self._small, self._large = VideoReformatter(), VideoReformatter()
         self._frames: list[Picture] = []
         self._times: list[float] = []
-        self._poster: Picture | None = None
+        self._best_frame: Picture | None = None
         self._best = -1.0
         self._next_small = self._next_poster = 0.0
 
@@ -55,25 +55,24 @@ class Stills:
             self._next_poster = at + length / _CANDIDATES
             worth = _worth(self._frames[-1], at / length)
             if worth > self._best:
-                self._best, self._poster = worth, _taken(self._large, frame, POSTER_EDGE, turn)
+                self._best, self._best_frame = worth, _taken(self._large, frame, POSTER_EDGE, turn)
 
-    def write(self, poster: Path, preview: Path) -> None:
-        """Write both files, whole or not at all.
+    def poster(self) -> bytes:
+        """The best frame.
 
         Raises:
             ValueError: no frame was shown.
         """
         from PIL import Image
 
-        if self._poster is None:
+        if self._best_frame is None:
             raise ValueError("no frame can be decoded")
         held = BytesIO()
-        Image.fromarray(self._poster).save(held, "WEBP", quality=80, method=4)
-        _put(poster, held.getvalue())
-        _put(preview, self._moving())
+        Image.fromarray(self._best_frame).save(held, "WEBP", quality=80, method=4)
+        return held.getvalue()
 
-    def _moving(self) -> bytes:
-        """The preview within its limit: coarser, then with fewer frames, then a single one."""
+    def preview(self) -> bytes:
+        """A moving picture within its limit: coarser, then with fewer frames, then a single one."""
         for quality, every in ((55, 1), (30, 1), (30, 2), (20, 4)):
             data = _animation(self._frames[::every], self._times[::every], quality)
             if len(data) <= PREVIEW_BYTES:
@@ -115,7 +114,17 @@ def _animation(frames: list[Picture], times: list[float], quality: int) -> bytes
     return held.getvalue()
 
 
-def _put(path: Path, data: bytes) -> None:
-    part = part_path(path).with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
+def put(path: Path, data: bytes) -> None:
+    """Publish a picture; without a sync, for it can be made again, and a torn one is told by its length.
+
+    Raises:
+        OSError: as usual; nothing is left behind.
+    """
+    part = path.with_name(part_name())
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

@@ -41,8 +41,19 @@ class Studies(Children):
         return cast(Sound, found) if found in SOUNDS else None
 
     def picture(self, film: Path, poster: Path, preview: Path) -> Look | None:
-        """The same, and a poster and a moving preview of it; None: they could not be made."""
-        return self._look({"path": os.fspath(film), "poster": os.fspath(poster), "preview": os.fspath(preview)})
+        """The same, and a poster and a moving preview of it; None: the film cannot be decoded.
+
+        Raises:
+            OSError: the pictures cannot be written.
+        """
+        question = {"path": os.fspath(film), "poster": os.fspath(poster), "preview": os.fspath(preview)}
+        try:
+            answer = self.ask(question, self._wall_s)
+            if "unwritten" in answer:
+                raise OSError(answer["unwritten"], os.strerror(answer["unwritten"]))
+            return from_json(answer)
+        except (ChildError, ValueError):
+            return None
 
     def _look(self, question: dict[str, Any]) -> Look | None:
         try:

@@ -7,6 +7,7 @@ once more unseen.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
@@ -93,6 +94,14 @@ class StatDigests:
             return
         with self._lock:
             self._fresh[name] = (signature, 0, sha256)  # 0: seen when saved, nobody writes into it meanwhile
+
+    def standing(self) -> set[str]:
+        """The digest of every file that is remembered and stands there as it was; none is read."""
+        found = set()
+        for name in self._load():
+            with contextlib.suppress(OSError, ValueError):
+                found.add(self._remembered(name) or "")
+        return found - {""}
 
     def save(self) -> None:
         """Write what is new, in one batch. Never fails: without it the next run is slower, not wrong."""

@@ -6,12 +6,13 @@ who ask for them: see `Item.paid`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from kling_render.disk.publish import is_part
+from kling_render.disk.publish import PART_SUFFIX, is_part
 from kling_render.lifecycle.states import State
 from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
@@ -22,6 +23,7 @@ _DAY_S = 86_400.0
 _INPUTS_KEPT_S = 7 * _DAY_S
 _BACKUPS_KEPT_S = 30 * _DAY_S
 _BACKUPS_KEPT = 2
+_PREVIEW = re.compile(r"([0-9a-f]{64})\.(?:poster|preview)-[0-9]+\.webp")
 _LEFT_WITHOUT_RESULT = (State.PAID_LOST, State.ABANDONED)
 
 
@@ -38,6 +40,8 @@ class Kind(StrEnum):
     TEMPORARY = "temporary"
     #: A poster or preview of a film that the store does not hold any more; it is made again when it is wanted.
     PREVIEW = "preview"
+    #: A picture for warnings about a clip that is not where it was; the clip is watched again when it is wanted.
+    STRIP = "strip"
     #: A copy of the ledger, more than 30 days old and not among the two newest.
     BACKUP = "backup"
     #: A result that no output folder holds any more; asked for again, it comes from the trash or from the provider.
@@ -99,6 +103,7 @@ def garbage(
     free: Collection[str],
     in_use: Callable[[Holder], bool],
     inputs: Collection[str],
+    strips: Collection[str] = (),
     thrown: Collection[str] = (),
 ) -> list[Item]:
     """Everything that could go, blobs first, each sorted by path.
@@ -109,6 +114,7 @@ def garbage(
         free: namespaces in which nothing costs anything.
         in_use: whether an output folder holds the result of an attempt that is done.
         inputs: SHA-256 of bytes that are copies of inputs.
+        strips: names of the strips that findings refer to.
         thrown: SHA-256 of free bytes whose records a `gc` that was killed has forgotten already.
 
     Raises:
@@ -132,7 +138,7 @@ def garbage(
             found = _priced(replace(one, kind=Kind.UNREFERENCED) if worth else one, worth or UNKNOWN)
         if found is not None:
             items.append(found)
-    derived = [*_previews(store), *_temporary(store, now), *_backups(store, now)]
+    derived = [*_previews(store), *_strips(store, strips, now), *_temporary(store, now), *_backups(store, now)]
     return [*items, *_quarantined(store, known, inputs), *derived]
 
 
@@ -194,18 +200,27 @@ def _temporary(store: Store, now: float) -> Iterator[Item]:
         if not store.is_alive(token) if token else _older(path, now - _DAY_S):
             yield Item(kind=Kind.TEMPORARY, path=_relative(store, path), size=size)
     layout = store.layout
-    for folder in (layout.root, *sorted(layout.blobs.glob("??")), layout.quarantine, layout.backups):
+    derived = {*layout.previews.glob("??"), layout.warnings}
+    for folder in (layout.root, *sorted(layout.blobs.glob("??")), layout.quarantine, layout.backups, *sorted(derived)):
         for path, size in _files(folder):
-            if is_part(path.name) and _older(path, now - _DAY_S):
+            half = is_part(path.name) or (folder in derived and path.suffix == PART_SUFFIX)
+            if half and _older(path, now - _DAY_S):
                 yield Item(kind=Kind.TEMPORARY, path=_relative(store, path), size=size)
 
 
 def _previews(store: Store) -> Iterator[Item]:
     for folder in sorted(store.layout.previews.glob("??")):
         for path, size in _files(folder):
-            sha256 = path.name.partition(".")[0]
-            if not store.blobs.has(sha256) and not is_part(path.name):
+            film = _PREVIEW.fullmatch(path.name)
+            if film and not store.blobs.has(film[1]):
                 yield Item(kind=Kind.PREVIEW, path=_relative(store, path), size=size)
+
+
+def _strips(store: Store, wanted: Collection[str], now: float) -> Iterator[Item]:
+    """A fresh one may be of a `check` that runs: it tells the cache what it found when it ends."""
+    for path, size in _files(store.layout.warnings):
+        if path.suffix == ".png" and path.name not in wanted and _older(path, now - _DAY_S):
+            yield Item(kind=Kind.STRIP, path=_relative(store, path), size=size)
 
 
 def _backups(store: Store, now: float) -> Iterator[Item]:

@@ -99,6 +99,7 @@ class Layout:
             self.trash,
             self.watchers,
             self.warnings,
+            self.previews,
             self.marker,
             self.ledger,
             self.cache,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,44 @@ def test_pictures_come_back_when_the_store_lost_them(studio: Studio) -> None:
     assert [(item["kind"], item["path"]) for item in items] == [("preview", lone.relative_to(studio.store).as_posix())]
 
 
+def test_damaged_pictures_are_made_anew_and_damaged_films_are_said(studio: Studio) -> None:
+    """A film that is damaged in the store is taken from the output folder; where both are, the sheet says so."""
+    studio.render()
+    studio.run("export", "contact-sheet")
+    kept = sorted(path for path in (studio.store / "previews").rglob("*") if path.is_file())
+    whole = [path.read_bytes() for path in kept]
+    for path, size in zip(kept, (0, 100, 12, 5000), strict=True):
+        os.truncate(path, size)
+    again = studio.run("export", "contact-sheet", "--json").json
+    assert {file["action"] for file in again["files"]} == {"unchanged"}
+    assert [path.read_bytes() for path in kept] == whole
+    for path in kept:
+        path.unlink()
+    blobs = [path for path in (studio.store / "blobs").rglob("*") if path.is_file()]
+    for blob in blobs:
+        blob.chmod(0o600)
+        os.truncate(blob, 1000)
+    assert studio.run("export", "contact-sheet", "--json").json["warnings"] == {}
+    assert [path.read_bytes() for path in kept] == whole
+    kept[0].unlink()
+    for film in (studio.project / "renders").rglob("*.mp4"):
+        film.unlink()
+    told = valid(studio.run("export", "contact-sheet", "--json").json, "export")["warnings"]
+    assert [text[:33] for texts in told.values() for text in texts] == ["no picture: its film cannot be sh"]
+
+
+def test_pictures_that_the_store_cannot_keep_are_said_and_leave_nothing(studio: Studio) -> None:
+    """A folder stands where a poster belongs; the sheet is written all the same."""
+    studio.render("sc010/fox")
+    (blob,) = (path for path in (studio.store / "blobs").rglob("*") if path.is_file())
+    folder = studio.store / "previews" / blob.name[:2]
+    (folder / f"{blob.name}.poster-1.webp").mkdir(parents=True)
+    made = studio.run("export", "contact-sheet")
+    assert made.code == 0
+    assert "warning: sc010/fox/wave/t01: no picture: the store cannot keep one: " in made.out
+    assert [path.name for path in folder.iterdir()] == [f"{blob.name}.poster-1.webp"]
+
+
 def test_rehearsals_have_sheets_without_prices(studio: Studio) -> None:
     """In their own folder."""
     assert studio.run("render", "--provider", "previz").code == 0
@@ -107,7 +146,7 @@ def test_one_file_holds_its_pictures_and_replaces_no_strangers_file(studio: Stud
     with Image.open(studio.project / "chat.png") as image:
         assert image.format == "PNG"
     assert (studio.project / "folder/contact-sheet.html").is_file()
-    for name in ("fox.png", "missing/sheet.html"):
+    for name in ("fox.png", "missing/sheet.html", "-", "", "sheet.pdf", "wave.mp4"):
         before = (studio.project / "fox.png").read_bytes()
         refused = studio.run("export", "contact-sheet", "-o", name, "--json")
         assert refused.code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -16,8 +17,9 @@ from PIL import Image
 from kling_render.outputs.contact_sheet import layout
 from kling_render.outputs.contact_sheet.files import sheet_files, single_page, single_pictures
 from kling_render.outputs.contact_sheet.layout import pages
-from kling_render.outputs.contact_sheet.records import Heading, Sheet, ShotSheet, Shown
-from kling_render.outputs.contact_sheet.shelf import LIST, Shelved, is_ours, shelve
+from kling_render.outputs.contact_sheet.records import Heading, Sheet, ShotSheet, Shown, sums
+from kling_render.outputs.contact_sheet.shelf import LIST, Shelved, Wanted, is_ours, shelve
+from kling_render.outputs.contact_sheet.words import cost_text, sums_text
 from kling_render.outputs.stale import stale_outputs
 from kling_render.outputs.tree import OutputTree
 from kling_render.store.hashing import sha256_of
@@ -209,6 +211,85 @@ def test_shots_whose_ids_differ_in_case_only_get_files_of_their_own(tmp_path: Pa
     both = Sheet(project="p", provider="aimlapi", shots=(replace(one, id="A"), replace(one, id="a")))
     done = write(tmp_path / "out", both)
     assert {"contact-sheets/A.html", "contact-sheets/a~2.html"} <= set(done.written)
+
+
+def test_a_shots_second_page_is_not_another_shots_first(tmp_path: Path) -> None:
+    """The shot `a` goes on over several pages, and there is a shot `a-2`; an id of any length makes a name."""
+    one = sheet(tmp_path, shots=1).shots[0]
+    shots = tuple(replace(plain(60, 12, 1), id=id_) for id_ in ("a", "a-2", "x" * 255, "x" * 254 + "y"))
+    done = write(tmp_path / "out", Sheet(project="p", provider="aimlapi", shots=(*shots, one)))
+    assert len(set(done.written)) == len(done.written)
+    assert {"contact-sheets/a.2.png", "contact-sheets/a-2.png", "contact-sheets/a-2.2.png"} <= set(done.written)
+    again = write(tmp_path / "out", Sheet(project="p", provider="aimlapi", shots=(*shots, one)))
+    assert (again.written, again.trashed) == ([], [])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_film_below_a_folder_whose_name_is_no_text_is_linked(tmp_path: Path) -> None:
+    """Its bytes are quoted as they are."""
+    made = sheet(tmp_path, shots=1)
+    page = Read(single_page(made, Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")) / "a.html"))
+    assert page.every("a", "href")[0].startswith("../takes/")
+    moved = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/film.mp4"))
+    shot = replace(made.shots[0], cells={key: (replace(t[0], film=moved),) for key, t in made.shots[0].cells.items()})
+    page = Read(single_page(replace(made, shots=(shot,)), tmp_path / "a.html"))
+    assert page.every("a", "href")[0] == "caf%E9/film.mp4"
+
+
+def test_a_payment_counts_once_and_what_was_sent_has_a_sum_of_its_own(tmp_path: Path) -> None:
+    """Three jobs share a result; one runs, one has a result of unknown cost; one failed and would not be sent again."""
+    first = next(take for take in sheet(tmp_path, shots=1).takes if take.stills)
+    paid = [replace(first, id=f"{n}/t01", payment="A1", usd=Decimal("0.4")) for n in range(3)]
+    others = [
+        replace(first, id="r", state="running", paid=False, payment="A2", usd=Decimal("0.3")),
+        replace(first, id="u", paid=False, payment="A3", usd=Decimal("0.2")),
+        replace(first, id="f", state="failed", paid=False, usd=Decimal("0.1")),
+    ]
+    said = sums_text(sums([*paid, *others]), free=False)
+    assert said.endswith(" · $0.40 and 1 of unknown cost · about $0.30 under way or in doubt")
+    assert [cost_text(take, free=False) for take in others] == ["~$0.30", "~$0.20", ""]
+
+
+def test_two_exports_at_once_take_nothing_of_each_other_for_a_strangers(tmp_path: Path) -> None:
+    """The other one writes the same bytes while this one makes them."""
+    root = tmp_path / "out"
+    (root / "contact-sheets").mkdir(parents=True)
+    path = root / "contact-sheets/a.html"
+
+    def meanwhile() -> bytes:
+        path.write_bytes(b"page")
+        return b"page"
+
+    tree = OutputTree(root=root, digests=Digests(), stamp="20260801T120000Z")
+    done = shelve(tree, [Wanted("contact-sheets/a.html", "", meanwhile)])
+    assert (done.written, done.unchanged, done.trashed) == ([], ["contact-sheets/a.html"], [])
+
+
+def test_an_export_that_ends_midway_leaves_pages_that_the_next_one_knows(tmp_path: Path) -> None:
+    """Nothing of ours goes to the trash because a kill came before the end."""
+    root, made = tmp_path / "out", sheet(tmp_path)
+
+    def killed() -> bytes:
+        raise KeyboardInterrupt
+
+    files = sheet_files(made, root)
+    tree = OutputTree(root=root, digests=Digests(), stamp="20260801T120000Z")
+    root.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        shelve(tree, [*files[:-1], replace(files[-1], make=killed)])
+    assert write(root, replace(made, project="renamed")).trashed == []
+
+
+def test_a_damaged_copy_of_a_picture_is_replaced_and_nobodys_work(tmp_path: Path) -> None:
+    """Its name says what it holds."""
+    root, made = tmp_path / "out", sheet(tmp_path)
+    write(root, made)
+    copy = next((root / "contact-sheets/media").iterdir())
+    whole = copy.read_bytes()
+    copy.write_bytes(b"")
+    done = write(root, made)
+    assert (done.written, done.trashed) == ([copy.relative_to(root).as_posix()], [])
+    assert copy.read_bytes() == whole
 
 
 @pytest.mark.parametrize(("rows", "columns", "takes"), [(1, 1, 1), (10, 20, 1), (60, 3, 1), (2, 90, 1), (3, 3, 9)])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kling_render.disk.faults import FaultyFiles
+from kling_render.disk.publish import part_name
 from kling_render.errors import StoreFault
 from kling_render.lifecycle.states import Event
 from kling_render.store.exclusive import exclusive
@@ -105,6 +106,41 @@ def test_leftovers_and_old_backups_go_the_living_ones_stay(store: Store) -> None
     names = {Path(path).name for path in found(store)}
     assert names == {"dead.0001", "ledger-format1-0.sqlite3", "ledger-format1-1.sqlite3"}
     owner.release()
+
+
+def test_strips_of_no_finding_go_and_so_does_what_was_half_written(store: Store) -> None:
+    """Fresh ones may be of a `check` that runs; what is thrown comes back."""
+    previews = store.layout.previews / "ab"
+    for folder in (previews, store.layout.warnings):
+        folder.mkdir(parents=True)
+    names = ("used-cuts.png", "old-cuts.png", "new-cuts.png", "old-cuts.png.part")
+    paths = [store.layout.warnings / name for name in names] + [previews / part_name(), previews / ".DS_Store"]
+    for path in paths:
+        path.write_bytes(b"x")
+        if "new" not in path.name:
+            os.utime(path, (1000.0, 1000.0))
+    os.utime(paths[2], (NOW, NOW))
+    items = garbage(store, now=NOW, free=("previz",), in_use=lambda _: False, inputs=set(), strips={"used-cuts.png"})
+    kinds = {Path(item.path).name: (item.kind, item.paid) for item in items}
+    assert kinds == {
+        "old-cuts.png": (Kind.STRIP, False),
+        "old-cuts.png.part": (Kind.TEMPORARY, False),
+        paths[-2].name: (Kind.TEMPORARY, False),
+    }
+    throw(store, items, NOW)
+    assert [path.name for path in paths if path.exists()] == ["used-cuts.png", "new-cuts.png", ".DS_Store"]
+    assert undo(store, NOW) is not None
+    assert all(path.exists() for path in paths)
+
+
+def test_a_store_that_lost_its_marker_is_one_all_the_same(tmp_path: Path) -> None:
+    """Whatever folders of ours it holds."""
+    with Store.open(tmp_path / "store") as opened:
+        for folder in (opened.layout.previews, opened.layout.warnings):
+            folder.mkdir()
+        opened.layout.marker.unlink()
+    with Store.open(tmp_path / "store") as opened:
+        assert opened.layout.marker.is_file()
 
 
 def test_what_was_thrown_comes_back_as_it_was(store: Store) -> None:

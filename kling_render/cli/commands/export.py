@@ -20,6 +20,10 @@ FORMAT = "kling-render.export/1"
 _MARKS = (b'<meta name="generator" content="kling-render contact-sheet">', b"kling-render contact-sheet")
 _MARKED_WITHIN = 2000
 _SAID = 20
+_PLACES = "name a folder, FILE.html or FILE.png"
+_OTHER_FILES = frozenset(
+    (".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf", ".zip", ".xhtml", ".md", ".txt", ".csv", ".json", ".mp4", ".mov")
+)
 
 
 @click.group("export")
@@ -80,10 +84,17 @@ def _single(invocation: Invocation, target: str | None) -> Path | None:
     Raises:
         UsageError: it cannot be written there.
     """
-    if target is None or Path(target).suffix.lower() not in (".html", ".htm", ".png"):
+    if target is None:
         return None
+    if target in ("", "-"):
+        raise UsageError(f"-o {target or repr(target)} names no file or folder", help=_PLACES)
     path = (invocation.cwd / target).absolute()
     if path.is_dir():
+        return None
+    suffix = path.suffix.lower()
+    if suffix not in (".html", ".htm", ".png"):
+        if path.exists() or suffix in _OTHER_FILES:
+            raise UsageError(f"{target} is no folder, and no contact sheet has that type", help=_PLACES)
         return None
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", help="make it, or name another place with -o")

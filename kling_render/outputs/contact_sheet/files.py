@@ -14,9 +14,11 @@ from kling_render.outputs.contact_sheet.page import Links, page
 from kling_render.outputs.contact_sheet.records import Sheet, Shown, Stills
 from kling_render.outputs.contact_sheet.shelf import FOLDER, Wanted, recipe
 
-VERSION = 3
+VERSION = 4
 """Raised when sheets look different: they are made again."""
 PICTURES = f"{FOLDER}/media"
+_LONGEST = 200
+"""Characters of a file's name without what is appended; disks take 255 bytes."""
 _INSIDE_BYTES = 24_000_000
 """What previews may add to a page that holds everything itself."""
 
@@ -75,7 +77,7 @@ def _sheet(sheet: Sheet, root: Path, stem: PurePosixPath, shots: Mapping[str, st
     yield Wanted(f"{stem}.html", recipe(VERSION, text.decode()), lambda: text)
     found = pages(sheet.shots)
     for number, each in enumerate(found, 1):
-        name = f"{stem}.png" if number == 1 else f"{stem}-{number}.png"
+        name = f"{stem}.png" if number == 1 else f"{stem}{_further(stem)}{number}.png"
         yield Wanted(name, _recipe(sheet, number, len(found)), _drawn(sheet, each, number, len(found)))
 
 
@@ -113,6 +115,7 @@ def _shown(take: Shown) -> list[object]:
         take.state,
         str(take.usd),
         take.paid,
+        take.payment,
         take.due,
         take.note,
         take.warnings,
@@ -125,8 +128,13 @@ def _stills(sheet: Sheet) -> Iterator[Wanted]:
     """Copies of posters and previews, each film once."""
     seen = {take.stills.name: take.stills for take in sheet.takes if take.stills}
     for _, stills in sorted(seen.items()):
-        yield Wanted(_poster(stills), stills.poster.name, stills.poster.read_bytes)
-        yield Wanted(_preview(stills), stills.preview.name, stills.preview.read_bytes)
+        yield Wanted(_poster(stills), stills.poster.name, stills.poster.read_bytes, derived=True)
+        yield Wanted(_preview(stills), stills.preview.name, stills.preview.read_bytes, derived=True)
+
+
+def _further(stem: PurePosixPath) -> str:
+    """What stands before the number of a further page; no shot's id has a `.`, so it is no other shot's first one."""
+    return "-" if len(stem.parts) == 1 else "."
 
 
 def _poster(stills: Stills | None) -> str:
@@ -140,14 +148,16 @@ def _preview(stills: Stills | None) -> str:
 
 
 def _names(ids: list[str]) -> dict[str, str]:
-    """Shot → the name of its files; ids that differ in case only get a number, for disks that see no difference."""
+    """Shot → the name of its files; ids that differ in case only, which some disks do not tell apart, get a number, and
+    so do those that are too long for a name.
+    """
     names: dict[str, str] = {}
     taken: set[str] = {"media", "files"}
     for shot in ids:
-        name, number = shot, 1
+        name, number = shot[:_LONGEST], 1
         while name.casefold() in taken:
             number += 1
-            name = f"{shot}~{number}"
+            name = f"{shot[:_LONGEST]}~{number}"
         taken.add(name.casefold())
         names[shot] = name
     return names
@@ -156,7 +166,7 @@ def _names(ids: list[str]) -> dict[str, str]:
 def _relative(film: Path | None, folder: Path) -> str:
     assert film is not None
     try:
-        return quote(Path(os.path.relpath(film, folder)).as_posix())
+        return quote(os.fsencode(Path(os.path.relpath(film, folder)).as_posix()))
     except ValueError:  # another drive
         return film.as_uri()
 

@@ -116,7 +116,7 @@ def _shot(shot: ShotSheet, links: Links, *, free: bool, alone: bool) -> Iterator
 
 
 def _heading(heading: Heading) -> str:
-    name = f"<small>{_text(heading.name)}</small>" if heading.name else ""
+    name = f'<small dir="auto" title="{_text(heading.name)}">{_text(heading.name)}</small>' if heading.name else ""
     return f"{_text(heading.id)}{name}"
 
 
@@ -151,7 +151,7 @@ def _frame(take: Shown, links: Links, shape: float) -> str:
     length = f'<span class="long">{take.seconds:.1f} s</span>' if take.seconds else ""
     moving = f"aspect-ratio:{width}/{height};--p:url({_quoted(links.preview(take))})"
     image = (
-        f'<img src="{_text(links.poster(take))}" alt="" loading="lazy" decoding="async" '
+        f'<img src="{_text(links.poster(take))}" alt="{_text(take.id)}" loading="lazy" decoding="async" '
         f'width="{width}" height="{height}">'
     )
     return f'<span class="frame moving" style="{_text(moving)}">{image}{mark}{length}</span>'

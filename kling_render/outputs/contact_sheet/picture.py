@@ -95,7 +95,8 @@ class _Drawing:
             top += layout.row_height(grid, row, self._edge)
 
     def _heading(self, heading: Heading, at: tuple[int, int], room: int) -> None:
-        self._text(at, heading.id, _INK, self._head, room)
+        font = self._head if self._head.getlength(heading.id) <= room else self._plain
+        self._text(at, heading.id, _INK, font, room, middle=True)  # long ids mostly differ at their ends
         if heading.name.isascii() and heading.name:
             self._text((at[0], at[1] + 20), heading.name, _SOFT, self._fine, room)
 

@@ -29,6 +29,8 @@ WORDS: Mapping[str, tuple[str, Tone]] = {
     "abandoned": ("given up", "bad"),
 }
 """A job's state → its word on a sheet, and how it looks. An unknown one is shown as it is."""
+STAKED = frozenset({"running", "ready", "in-doubt", "needs-user", "paid-lost", "abandoned"})
+"""States of what was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class Shown:
     usd: Decimal | None
     #: Whether `usd` was charged, and not only estimated.
     paid: bool
+    #: Names the payment: jobs that share a result share it, and it counts once. Empty: there is none.
+    payment: str = ""
     #: Whether the next render would pay for it.
     due: bool = False
     #: Why there is no result, when there is something to say.
@@ -77,6 +81,11 @@ class Shown:
     def label(self) -> str:
         """What tells it from the others of its cell."""
         return " · ".join([*self.values, f"t{self.take:02d}"])
+
+    @property
+    def is_staked(self) -> bool:
+        """Whether money may go for it, or be gone, that nobody charged yet."""
+        return not self.paid and self.state in STAKED
 
     @property
     def word(self) -> str:
@@ -157,8 +166,12 @@ class Sums:
     #: Word → how many, most first.
     states: tuple[tuple[str, int], ...]
     warned: int
-    #: Charged for what is shown.
+    #: Charged for what is shown; a result that several of them share counts once.
     paid_usd: Decimal
+    #: Of the results, those that nobody told the cost of.
+    untold: int
+    #: What those that run or are in doubt probably cost; None: nobody knows.
+    staked_usd: Decimal | None
     #: What the ones that are to be rendered probably cost.
     open_usd: Decimal
     #: Whether some of those have no known price.
@@ -169,11 +182,15 @@ def sums(takes: Iterable[Shown]) -> Sums:
     """Counts and money."""
     found: Sequence[Shown] = tuple(takes)
     waiting = [take for take in found if take.due]
+    payments = {take.payment or take.id: take for take in found}.values()
+    staked = [take.usd for take in payments if take.is_staked]
     return Sums(
         jobs=len(found),
         states=tuple(Counter(take.word for take in found).most_common()),
         warned=sum(bool(take.warnings) for take in found),
-        paid_usd=sum((take.usd or Decimal(0) for take in found if take.paid), Decimal(0)),
+        paid_usd=sum((take.usd or Decimal(0) for take in payments if take.paid), Decimal(0)),
+        untold=sum(bool(take.payment) and not take.paid and not take.is_staked for take in payments),
+        staked_usd=None if None in staked else sum(filter(None, staked), Decimal(0)),
         open_usd=sum((take.usd or Decimal(0) for take in waiting), Decimal(0)),
         unknown=any(take.usd is None for take in waiting),
     )

@@ -31,6 +31,8 @@ class Wanted:
     #: Names what it is made from: where it is the same, the file need not be made again.
     recipe: str
     make: Callable[[], bytes]
+    #: Whether its name says what it holds, so that one with other bytes is a damaged copy and nobody's work.
+    derived: bool = False
 
 
 @dataclass(slots=True)
@@ -58,7 +60,10 @@ def shelve(tree: OutputTree, files: Sequence[Wanted]) -> Shelved:
     listed, done = _listed(tree.root), Shelved()
     now: dict[str, dict[str, str]] = {}
     for file in files:
+        written = len(done.written)
         now[file.path] = {"sha256": _put(tree, file, listed.get(file.path), done), "recipe": file.recipe}
+        if len(done.written) > written and not file.derived:
+            _write_list(tree, listed | now)  # so that after a kill no page of ours is taken for somebody's
     gone = {path: entry for path, entry in listed.items() if path not in now}
     _write_list(tree, now | gone)
     for path, entry in gone.items():
@@ -80,9 +85,13 @@ def _put(tree: OutputTree, file: Wanted, entry: Mapping[str, str] | None, done: 
         return sha256
     relative = tree.relative(tree.root / file.path)
     with tree.parent(relative) as (folder, trashed):
-        there = tree.fs.lstat(folder, relative.name) is not None
-        if there and (entry is None or standing != entry["sha256"]):
-            trashed.append(tree.to_trash(folder, relative))
+        if tree.fs.lstat(folder, relative.name) is not None:
+            standing = _digest(tree, file.path)
+            if standing == sha256:  # another export was faster
+                done.unchanged.append(file.path)
+                return sha256
+            if standing is None or not (file.derived or (entry is not None and standing == entry["sha256"])):
+                trashed.append(tree.to_trash(folder, relative))
         publish_bytes(folder, relative.name, data, fs=tree.fs)
         done.trashed.extend(trashed)
     tree.digests.remember(tree.root / file.path, sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from kling_render.lifecycle.records import usd_of
 from kling_render.media.look import Look
 from kling_render.media.study import Studies
 from kling_render.outputs.contact_sheet.files import sheet_files
-from kling_render.outputs.contact_sheet.records import Heading, Sheet, ShotSheet, Shown, Stills
+from kling_render.outputs.contact_sheet.records import STAKED, Heading, Sheet, ShotSheet, Shown, Stills
 from kling_render.outputs.contact_sheet.shelf import Shelved, shelve
 from kling_render.outputs.sidecar import stamp
 from kling_render.outputs.tree import OutputTree, check_root
@@ -23,12 +24,18 @@ from kling_render.planning.states import job_state
 from kling_render.planning.text import why_text
 from kling_render.shotlist.records import Character, Job, Motion, Project
 from kling_render.store.digests import StatDigests
+from kling_render.store.hashing import sha256_of
 from kling_render.workspace.results.looking import Looker, look_of, remember
 from kling_render.workspace.results.looks import VERSION
 from kling_render.workspace.workspace import Planned, Workspace
 
 _WORKERS = 2
 _NAME_DIGITS = 24
+_SAVED_EVERY = 16
+_UNSEEN = "no picture: its film cannot be shown; `kling-render verify --read-data` checks its bytes"
+_UNKEPT = "no picture: the store cannot keep one"
+_Film = tuple[str, tuple[Path, ...]]
+"""The SHA-256 of a film, and the files that should hold it."""
 _SAID_STATES = frozenset({"failed", "blocked", "in-doubt", "needs-user", "paid-lost", "abandoned", "pinned"})
 """States whose reason is worth a line."""
 
@@ -84,7 +91,7 @@ class _Seen:
         self._jobs = {job.job.id: job for job in planned.plan.jobs}
         self._making: dict[str, threading.Lock] = {}
 
-    def all(self, films: Mapping[str, tuple[str, Path]]) -> dict[str, _Pictured]:
+    def all(self, films: Mapping[str, _Film]) -> dict[str, _Pictured]:
         """Job → what there is to see of its film."""
         done = 0
         found: dict[str, _Pictured] = {}
@@ -93,52 +100,77 @@ class _Seen:
             for job, pictured in zip(films, threads.map(self._one, films, films.values()), strict=True):
                 found[job] = pictured
                 done += 1
+                if done % _SAVED_EVERY == 0:
+                    self._store.cache.save()  # a killed export is gone on with
                 self._report("watching films", done, len(films))
         return found
 
-    def _one(self, job: str, film: tuple[str, Path]) -> _Pictured:
-        sha256, path = film
-        with self._making[sha256]:  # jobs may share a film
-            look, poster, preview = self._pictures(sha256, path)
+    def _one(self, job: str, film: _Film) -> _Pictured:
+        sha256, films = film
+        try:
+            with self._making[sha256]:  # jobs may share a film
+                look, poster, preview = self._pictures(sha256, films)
+        except OSError as error:
+            return _Pictured(None, (f"{_UNKEPT}: {error.strerror or error}",), None)
         if look is None:
-            return _Pictured(None, (), None)
+            return _Pictured(None, (_UNSEEN,), None)
         warnings = self._looker.judged(self._jobs[job], sha256, look)
         name = sha256[:_NAME_DIGITS]
         stills = Stills(name=name, poster=poster, preview=preview, width=look.width, height=look.height)
         return _Pictured(look, warnings, stills)
 
-    def _pictures(self, sha256: str, path: Path) -> tuple[Look | None, Path, Path]:
+    def _pictures(self, sha256: str, films: Sequence[Path]) -> tuple[Look | None, Path, Path]:
         folder, cache = self._store.layout.previews / sha256[:2], self._store.cache
         poster, preview = (folder / f"{sha256}.{kind}-{VERSION}.webp" for kind in ("poster", "preview"))
         look = look_of(cache, sha256)
-        if look is not None and poster.is_file() and preview.is_file():
+        if look is not None and _is_whole(poster) and _is_whole(preview):
             return look, poster, preview
         make_folders(folder, mode=0o700)
-        look = self._studies.picture(path, poster, preview)
-        if look is not None:
-            remember(cache, sha256, look)
-        return look, poster, preview
+        for film in films:
+            look = self._studies.picture(film, poster, preview) if _holds(film, sha256) else None
+            if look is not None:
+                remember(cache, sha256, look)
+                return look, poster, preview
+        return None, poster, preview
 
     def close(self) -> None:
         self._studies.close()
 
 
-def _films(workspace: Workspace, planned: Planned) -> Iterator[tuple[str, tuple[str, Path]]]:
-    """Job → the digest of its film and a file that holds it: the store's, else the one in the output folder."""
+def _is_whole(picture: Path) -> bool:
+    """Whether a WebP file of ours stands there, from its first byte to its last; told without decoding it."""
+    try:
+        with picture.open("rb") as file:
+            head, size = file.read(12), os.fstat(file.fileno()).st_size
+        whole = head[:4] == b"RIFF" and head[8:] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 == size
+        return whole and not picture.is_symlink()
+    except OSError:
+        return False
+
+
+def _holds(film: Path, sha256: str) -> bool:
+    """Whether a file has these bytes: what is seen in damaged ones must not be remembered of the whole."""
+    try:
+        return sha256_of(film) == sha256
+    except OSError:
+        return False
+
+
+def _films(workspace: Workspace, planned: Planned) -> Iterator[tuple[str, _Film]]:
+    """Job → the digest of its film and the files that should hold it: the store's, and the one in the output folder."""
     root = planned.project.folder / planned.project.output_dir
     for job in planned.plan.jobs:
         if job.result is None:
             continue
         sha256 = job.result.blob
-        if workspace.store.blobs.has(sha256):
-            yield job.job.id, (sha256, workspace.store.blobs.path(sha256))
-        elif job.action is Action.UP_TO_DATE:
-            yield job.job.id, (sha256, root / job.job.output)
+        found = [workspace.store.blobs.path(sha256)] if workspace.store.blobs.has(sha256) else []
+        if job.action is Action.UP_TO_DATE:
+            found.append(root / job.job.output)
+        if found:
+            yield job.job.id, (sha256, tuple(found))
 
 
-def _shown(
-    planned: PlannedJob, project: Project, film: tuple[str, Path] | None, pictured: Mapping[str, _Pictured]
-) -> Shown:
+def _shown(planned: PlannedJob, project: Project, film: _Film | None, pictured: Mapping[str, _Pictured]) -> Shown:
     job, result, state = planned.job, planned.result, job_state(planned)
     seen = pictured.get(job.id)
     stands = project.folder / project.output_dir / job.output
@@ -150,11 +182,12 @@ def _shown(
         state=state,
         usd=_usd(planned),
         paid=_charged(planned) is not None,
+        payment=_payment(planned),
         due=planned.action is Action.RENDER,
         note=_note(planned, state),
         warnings=seen.warnings if seen else (),
         prompt=job.request.prompt,
-        film=stands if here else film[1] if film else None,
+        film=stands if here else film[1][0] if film else None,
         seconds=seen.look.duration_s if seen and seen.look else None,
         final=result is not None and planned.final_sha256 == result.blob and planned.final_sha256 is not None,
         stills=seen.stills if seen else None,
@@ -171,6 +204,14 @@ def _note(planned: PlannedJob, state: str) -> str:
 def _usd(planned: PlannedJob) -> Decimal | None:
     charged = _charged(planned)
     return planned.estimate_usd if charged is None else charged
+
+
+def _payment(planned: PlannedJob) -> str:
+    """The attempt that paid, or may have, for what the job has."""
+    if planned.result is not None:
+        return planned.result.attempt
+    sent = job_state(planned) in STAKED or _charged(planned) is not None
+    return planned.attempt.id if sent and planned.attempt is not None else ""
 
 
 def _charged(planned: PlannedJob) -> Decimal | None:

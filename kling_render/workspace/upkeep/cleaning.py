@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kling_render.lifecycle.identity import ulid
+from kling_render.media.footage import findings
 from kling_render.outputs.index import listed_files, read_index
 from kling_render.ports import Clock
+from kling_render.store.cache import Cache
 from kling_render.store.digests import StatDigests
 from kling_render.store.exclusive import exclusive
 from kling_render.store.garbage import Holder, Item, garbage
@@ -37,13 +40,15 @@ class Cleaning:
         """Everything that could go; changes nothing."""
         cache = self.store.cache
         inputs = {str(digest) for kind in (REMOTE, TRIM) for digest in cache.all(kind).values()}
-        trees = OutputTrees(_roots(self.store), self.store.digests())
+        digests = self.store.digests()
+        trees = OutputTrees(_roots(self.store), digests)
         return garbage(
             self.store,
             now=self.clock.now(),
             free=FREE,
             in_use=trees.hold,
             inputs=inputs,
+            strips=_strips(cache, digests.standing() | inputs),
             thrown=free_bytes_thrown(batches(self.store)),
         )
 
@@ -131,6 +136,16 @@ def _listed(root: str) -> frozenset[str] | None:
     except ValueError:  # a NUL in the name
         return None
     return None if index is None else frozenset(listed_files(index).values())
+
+
+def _strips(cache: Cache, held: Collection[str]) -> set[str]:
+    """The strips of clips that are still at hand where they were last seen, or as copies of remote ones."""
+    found: set[str] = set()
+    for key, stored in cache.all(findings.VERSION).items():
+        if key.partition(":")[0] in held:
+            with contextlib.suppress(ValueError):
+                found.update(name for _, name in findings.from_json(stored).pictures)
+    return found
 
 
 def _roots(store: Store) -> list[str]:
