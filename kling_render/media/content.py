@@ -56,7 +56,7 @@ def _image(file: BinaryIO, found: str) -> dict[str, Any]:
 
 
 def _clip(file: BinaryIO) -> dict[str, Any]:
-    turned = boxes.rotation(file, boxes.walk(file))
+    turned = boxes.matrix(file, boxes.walk(file))
     with open_clip(file) as container:
         stream = container.streams.video[0]
         stream.thread_count = 2

@@ -20,6 +20,7 @@ from kling_render.media.fixing.fixer import Fixer, Made, put_beside
 from kling_render.media.fixing.footage import Use
 from kling_render.media.fixing.records import Wish
 from kling_render.media.probe import Prober
+from kling_render.media.sameness import Decoder
 from kling_render.media.trimming import write_trimmed
 from kling_render.models import DEFAULT_MODEL, MODELS
 from kling_render.workspace.inputs.fixing import Fixing, Outcome
@@ -185,6 +186,15 @@ def test_the_answer_of_a_process_without_a_reader_leaves_no_file(tmp_path: Path)
     process.stdin.close()
     assert process.wait(60) != 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_mirrored_clip_is_not_the_same_as_one_that_is_not(tmp_path: Path) -> None:
+    """Nor a slanted one: `keep` must not take them for one another."""
+    path = corner(tmp_path / "a.mp4")
+    with Decoder() as decoder:
+        for name, matrix in {"b.mp4": (-_ONE, 0, 0, _ONE), "c.mp4": (_HALF, _HALF, -_HALF, _HALF)}.items():
+            (tmp_path / name).write_bytes(path.read_bytes())
+            assert decoder.difference(path, shown_with(tmp_path / name, *matrix)) == "its pixels differ"
 
 
 def test_the_facts_of_a_mirrored_clip_have_its_shown_size(tmp_path: Path, prober: Prober) -> None:
