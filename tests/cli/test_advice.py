@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,15 +57,35 @@ def test_a_warning_has_its_place_and_the_picture_that_shows_it(film: Path) -> No
 
 
 def test_what_was_watched_is_not_decoded_again(film: Path) -> None:
-    """A strip that was deleted stays away, for nothing opens the clip; another part of it is watched anew."""
+    """Only where a strip was deleted the clip is opened, and the strip drawn, once more; and for another part of it."""
     put(film)
     strip = film.parent / str(warnings(film)["KR0220"]["picture"])[1:]
+    drawn_at = strip.stat().st_mtime_ns
+    warnings(film)
+    assert strip.stat().st_mtime_ns == drawn_at
     strip.unlink()
-    assert warnings(film)["KR0220"]["picture"] is None
-    assert not strip.exists()
+    assert warnings(film)["KR0220"]["picture"] == "/" + strip.relative_to(film.parent).as_posix()
+    assert strip.exists()
     put(film, walk=", start: 1.0")
     part = str(warnings(film)["KR0220"]["picture"])
     assert part.endswith("-1--cuts.png")
+
+
+def test_strips_of_clips_that_are_gone_are_garbage_and_are_drawn_again_for_those_that_come_back(film: Path) -> None:
+    """As long as the clip stands there, `gc` leaves its strip alone; a fresh one too."""
+    put(film)
+    strip = film.parent / str(warnings(film)["KR0220"]["picture"])[1:]
+    for path in strip.parent.iterdir():
+        os.utime(path, (1000.0, 1000.0))
+    listed = {item["path"] for item in json.loads(called(film, "gc", "--json").out)["items"]}
+    assert f"warnings/{strip.name}" not in listed
+    clip = (film / "walk.mp4").rename(film / "elsewhere.mp4")
+    moved = json.loads(called(film, "gc", "--json", "--yes").out)
+    assert ("strip", f"warnings/{strip.name}") in {(item["kind"], item["path"]) for item in moved["items"]}
+    assert not strip.exists()
+    clip.rename(film / "walk.mp4")
+    assert warnings(film)["KR0220"]["picture"]
+    assert strip.exists()
 
 
 def test_what_is_allowed_beside_a_file_is_not_said(film: Path) -> None:
