@@ -171,6 +171,14 @@ def test_cmyk_16_bit_and_animated_pictures_become_plain(studio: Studio, tmp_path
     assert outcome.copy == tmp_path / "d.fixed.png"
 
 
+def test_a_photo_with_a_preview_inside_is_nothing_to_correct(studio: Studio, tmp_path: Path) -> None:
+    """As phones write them: viewers show the photo alone, and another compression would only lose detail."""
+    photo, preview = Image.new("RGB", (800, 600), (200, 90, 40)), Image.new("RGB", (80, 60))
+    photo.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[preview])
+    outcome = studio.fix(tmp_path / "a.jpg")
+    assert (outcome.corrections, outcome.problems, outcome.copy) == ([], [], None)
+
+
 def test_a_heavy_picture_and_one_of_too_many_pixels_become_light(studio: Studio, tmp_path: Path) -> None:
     """Lossless where it fits, else JPEG; the quality is said."""
     noise = np.random.default_rng(1).integers(0, 256, (2000, 2000, 3), np.uint8)

@@ -52,7 +52,9 @@ def survey(path: Path) -> dict[str, Any]:
     with _opened(path) as (image, found):
         orientation, where = read_notes(image.info.get("exif"))
         deep = image.mode in _STEPS_DEEP or (found == "PNG" and _png_depth(path) == 16)
-        frames, foreign = int(getattr(image, "n_frames", 1)), _is_foreign(image.info.get("icc_profile"))
+        foreign = _is_foreign(image.info.get("icc_profile"))
+        # Phones add previews and maps of brightness to a JPEG; every viewer shows the photo alone.
+        frames = 1 if found == "JPEG" else int(getattr(image, "n_frames", 1))
         lossless = found in _LOSSLESS
         image.load()
         width, height = (image.height, image.width) if orientation in (5, 6, 7, 8) else image.size

@@ -92,7 +92,9 @@ def _odd(found: Picture, spec: ImageSpec) -> Iterator[Correction]:
         named = found.colours if found.colours not in _PLAIN else "of another profile than sRGB"
         yield Correction("", f"its colours are {named}", "converted to 8-bit sRGB")
     if found.frames > 1:
-        yield Correction("", f"it is animated ({found.frames} frames)", "the first frame")
+        pages = found.type == "TIFF"
+        wrong = f"it has {found.frames} pages" if pages else f"it is animated ({found.frames} frames)"
+        yield Correction("", wrong, "the first page" if pages else "the first frame")
     if found.location:
         yield Correction(LOCATION, "it says where it was taken (GPS)", "metadata left out")
 
