@@ -98,12 +98,14 @@ def test_damaged_pictures_are_made_anew_and_damaged_films_are_said(studio: Studi
     again = studio.run("export", "contact-sheet", "--json").json
     assert {file["action"] for file in again["files"]} == {"unchanged"}
     assert [path.read_bytes() for path in kept] == whole
-    for path in kept:
-        path.unlink()
     blobs = [path for path in (studio.store / "blobs").rglob("*") if path.is_file()]
     for blob in blobs:
         blob.chmod(0o600)
         os.truncate(blob, 1000)
+    unopened = studio.run("export", "contact-sheet", "--json").json
+    assert (unopened["warnings"], {file["action"] for file in unopened["files"]}) == ({}, {"unchanged"})
+    for path in kept:
+        path.unlink()
     assert studio.run("export", "contact-sheet", "--json").json["warnings"] == {}
     assert [path.read_bytes() for path in kept] == whole
     kept[0].unlink()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from kling_render.outputs.contact_sheet.records import Heading, Sheet, ShotSheet
 from tests.browser import Browser, running_browser
-from tests.outputs.sheets import sheet
+from tests.outputs.sheets import sheet, shown
 from tests.outputs.test_contact_sheet import write
 
 
@@ -49,6 +51,20 @@ def test_a_page_never_scrolls_sideways_as_a_whole(browser: Browser, page: Path, 
         for name in ("backgroundColor", "color")
     )
     assert (ink - ground > 450) if dark else (ground - ink > 450)
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_ids_and_names_of_any_length_stay_in_their_place(browser: Browser, tmp_path: Path, width: int) -> None:
+    """The page grows neither sideways, nor by the lines of a name that somebody wrote a novel into."""
+    long = Heading(id="W" * 90, name="x" * 900)
+    shot = ShotSheet(
+        id="s" * 90, rows=(long,), columns=(long,), cells={(long.id, long.id): (shown("a", 1, tmp_path, 0),)}
+    )
+    write(tmp_path / "out", Sheet(project="P" * 300, provider="aimlapi", shots=(shot, replace(shot, id="t" * 200))))
+    browser.show(tmp_path / "out/contact-sheet.html", width, 700)
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    heights = browser.value("[...document.querySelectorAll('th small')].map(name => name.offsetHeight)")
+    assert max(heights) < 120
 
 
 def test_pointing_at_a_take_plays_it(browser: Browser, page: Path, tmp_path: Path) -> None:
