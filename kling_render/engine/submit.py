@@ -218,7 +218,10 @@ def over_budget_message(refusal: OverBudget) -> str:
         return f"the price is unknown, so nothing can be sent under {refusal.cap.name}"
     left = max(refusal.cap.limit - refusal.committed, 0)
     doubt = f" (in doubt: ${usd_of(refusal.in_doubt):f})" if refusal.in_doubt else ""
+    asked, limit = (f"${usd_of(amount).normalize():f}" for amount in (refusal.asked, refusal.cap.limit))
+    if left == refusal.cap.limit:  # a watch session's runs get what the ones before them left
+        return f"the next job costs {asked}, but {refusal.cap.name} leaves only {limit}{doubt}"
     return (
-        f"the next job costs ${usd_of(refusal.asked).normalize():f}, but only ${usd_of(left).normalize():f} is left "
-        f"of ${usd_of(refusal.cap.limit).normalize():f} ({refusal.cap.name}){doubt}"
+        f"the next job costs {asked}, but only ${usd_of(left).normalize():f} is left "
+        f"of {limit} ({refusal.cap.name}){doubt}"
     )

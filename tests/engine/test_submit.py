@@ -330,6 +330,7 @@ CAP = Cap(name="budget.run_usd", limit=2_000_000)
     [
         (None, 0, 0, "the price is unknown, so nothing can be sent under budget.run_usd"),
         (1_000_000, 1_500_000, 0, "the next job costs $0.5, but only $0.25 is left of $1 (budget.run_usd)"),
+        (4_000_000, 0, 0, "the next job costs $2, but budget.run_usd leaves only $1"),
         (20_000_000, 3_000_000, 0, "the next job costs $10, but only $0 is left of $1 (budget.run_usd)"),
         (
             1_000_000,
