@@ -148,10 +148,10 @@ def test_one_file_holds_its_pictures_and_replaces_no_strangers_file(studio: Stud
     with Image.open(studio.project / "chat.png") as image:
         assert image.format == "PNG"
     assert (studio.project / "folder/contact-sheet.html").is_file()
-    for name in ("fox.png", "missing/sheet.html", "-", "", "sheet.pdf", "wave.mp4"):
+    for name in ("fox.png", "missing/sheet.html", "-", "", "sheet.pdf", "wave.mp4", "x" * 300 + ".html", "x" * 300):
         before = (studio.project / "fox.png").read_bytes()
         refused = studio.run("export", "contact-sheet", "-o", name, "--json")
-        assert refused.code == 2
+        assert refused.code == 2, refused.text
         valid(refused.json, "export")
         assert (studio.project / "fox.png").read_bytes() == before
     assert studio.run("export", "contact-sheet", "nobody").code == 2

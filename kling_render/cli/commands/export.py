@@ -89,17 +89,25 @@ def _single(invocation: Invocation, target: str | None) -> Path | None:
     if target in ("", "-"):
         raise UsageError(f"-o {target or repr(target)} names no file or folder", help=_PLACES)
     path = (invocation.cwd / target).absolute()
+    try:
+        return path if _is_file(path, target) else None
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror or error}", help=_PLACES) from None
+
+
+def _is_file(path: Path, target: str) -> bool:
+    """Whether one file is meant, and may be written; else it is a folder."""
     if path.is_dir():
-        return None
+        return False
     suffix = path.suffix.lower()
     if suffix not in (".html", ".htm", ".png"):
         if path.exists() or suffix in _OTHER_FILES:
             raise UsageError(f"{target} is no folder, and no contact sheet has that type", help=_PLACES)
-        return None
+        return False
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", help="make it, or name another place with -o")
     _refuse_foreign(path)
-    return path
+    return True
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -158,7 +166,7 @@ def _tell(invocation: Invocation, sheet: Sheet, root: Path, done: Shelved) -> No
     files = sorted([*((path, "written") for path in done.written), *((path, "unchanged") for path in done.unchanged)])
     warned = {take.id: list(take.warnings) for take in sheet.takes if take.warnings}
     for path in done.trashed:
-        invocation.say(f"note: {path} was in the way and is kept there")
+        invocation.say(f"note: {_joined(where, path)} was in the way and is kept there")
     if invocation.as_json:
         invocation.document(
             {
