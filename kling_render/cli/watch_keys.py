@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -94,6 +96,7 @@ async def with_keys(watching: Watching, invocation: Invocation, inputs: InputWat
 
 
 async def _listen(keys: Keys, watching: Watching, invocation: Invocation, inputs: InputWatch, shown: Beside) -> None:
+    opening: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
     actions: dict[str, Callable[[], None]] = {
         "r": watching.render_held,
         "c": watching.cancel_hold,
@@ -102,7 +105,7 @@ async def _listen(keys: Keys, watching: Watching, invocation: Invocation, inputs
         "p": lambda: _show_plan(watching, shown, verbose=invocation.verbose),
         "e": lambda: shown.show(_explain_text(watching, color=invocation.color(sys.stderr))),
         "w": lambda: shown.show(_watched_text(inputs, AsTyped(invocation.cwd))),
-        "o": lambda: _open(watching),
+        "o": lambda: _open(watching, shown, opening),
     }
     while True:
         action = actions.get((await keys.next()).lower())
@@ -143,7 +146,43 @@ def _some(lines: list[str]) -> list[str]:
     return [*lines[:_LISTED], f"  … and {len(lines) - _LISTED:,} more"] if len(lines) > _LISTED else lines
 
 
-def _open(watching: Watching) -> None:
-    if watching.last is not None:
-        project = watching.last.planned.project
-        click.launch(str(project.folder / project.output_dir))
+def _open(watching: Watching, shown: Beside, opening: set[asyncio.Task[None]]) -> None:
+    if watching.last is None:
+        shown.show("there is no good plan yet")
+        return
+    project = watching.last.planned.project
+    folder = project.folder / project.output_dir
+    if folder.is_dir():
+        opening.add(asyncio.create_task(open_folder(folder, shown, _opener())))
+    else:
+        shown.show(f"there is no {project.output_dir}/ yet: nothing was rendered")
+
+
+async def open_folder(folder: Path, shown: Beside, opener: Sequence[str] | None) -> None:
+    """Show a folder in the desktop's own program; says so where there is none.
+
+    Args:
+        folder: the folder.
+        shown: is told what went wrong.
+        opener: the command that opens folders; None where there is none.
+    """
+    quiet = asyncio.subprocess.DEVNULL  # whatever it prints would land in the middle of the board
+    try:
+        if opener is None:
+            raise FileNotFoundError
+        process = await asyncio.create_subprocess_exec(
+            *opener, os.fspath(folder), stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+        failed = await process.wait() != 0 and sys.platform != "win32"  # Explorer always ends with 1
+    except OSError:
+        failed = True
+    if failed:
+        shown.show(f"no program here shows folders; the results are in {folder}")
+
+
+def _opener() -> tuple[str, ...] | None:
+    if sys.platform == "win32":
+        return ("explorer",)
+    program = "open" if sys.platform == "darwin" else "xdg-open"
+    found = shutil.which(program)
+    return (found,) if found else None
