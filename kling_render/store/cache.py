@@ -61,6 +61,8 @@ class Cache:
     def put(self, kind: str, key: str, value: Any) -> None:
         """Remember a JSON value; on disk after `save`."""
         text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        if not _is_text(text):  # a file's name need not be UTF-8
+            text = json.dumps(value, sort_keys=True)
         with self._lock:
             self._pending[kind, key] = text
 
@@ -165,6 +167,15 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 def _for_now(fault: Exception) -> bool:
     return (getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF in _FOR_NOW
+
+
+def _is_text(text: str) -> bool:
+    """Whether the database takes it: one text that it refuses would cost everything else that is remembered."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _crc(kind: str, key: str, value: Any) -> int:

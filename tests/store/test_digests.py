@@ -201,3 +201,16 @@ class TestFacts:
         cache.save()
         assert cache.get("k", "a") == 1
         cache.close()
+
+
+def test_a_name_that_is_no_utf_8_is_remembered_like_any_other(tmp_path: Path) -> None:
+    """It costs nothing else that is known."""
+    cache = Cache(tmp_path / "cache.db")
+    cache.put("name", "a", "fox.png")
+    cache.save()
+    cache.put("name", "b", "bad\udcff.png")
+    cache.save()
+    cache.close()
+    again = Cache(tmp_path / "cache.db")
+    assert again.all("name") == {"a": "fox.png", "b": "bad\udcff.png"}
+    again.close()
