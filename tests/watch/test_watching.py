@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from kling_render.engine.work import Stop
-from kling_render.errors import SpendingRefused, UsageError
+from kling_render.errors import Diagnostic, InputProblems, SpendingRefused, StoreFault, UsageError
 from kling_render.watch.news import Broken, Dropped, Holding, Rendering, Replanned, RunOver
 from kling_render.workspace.live.replanning import Replan
 from tests.watch.studio import ALLOWANCE, LIST, Desk, Session, problem
@@ -280,6 +280,27 @@ def test_errors_keep_the_last_good_plan_and_are_over_when_they_are_mended() -> N
 
     told(session, story)
     assert session.of(Broken)
+
+
+def test_trouble_tells_what_helps_a_session_that_goes_on() -> None:
+    """Nobody has to run the command again: it is still running, and takes the next save."""
+    full = "Free some space there, then run the command again. Nothing is lost."
+    torn = Diagnostic("KR0203", "a.png: it is being written", None, "wait, then run the command again", "error")
+    desk = Desk(wanted={"a": "a1"}, done={"a1"})
+    session = Session(desk)
+
+    async def story() -> None:
+        desk.broken = StoreFault("the disk is full", help=full)
+        await session.save()
+        await asyncio.sleep(60)
+        desk.broken = InputProblems([torn])
+        await session.save()
+        await asyncio.sleep(60)
+
+    told(session, story)
+    fault, problems = session.of(Broken)
+    assert fault.help == "Free some space there, then save again; this session goes on. Nothing is lost."
+    assert [each.help for each in problems.diagnostics] == ["wait, then save again; this session goes on"]
 
 
 def test_a_list_that_is_broken_at_the_start_is_waited_for() -> None:

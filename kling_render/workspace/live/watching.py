@@ -262,8 +262,9 @@ class Watching:
             if self.last is None and isinstance(problem, UsageError):
                 raise problem  # a mistyped selection, not a slip of somebody who types
             self.wanting.broken()
-            found = tuple(problem.diagnostics) if isinstance(problem, InputProblems) else ()
-            self.view.tell(Broken(problem.message, found, problem.help or ""))
+            found = problem.diagnostics if isinstance(problem, InputProblems) else ()
+            told = tuple(replace(each, help=goes_on(each.help)) for each in found)
+            self.view.tell(Broken(problem.message, told, goes_on(problem.help)))
             return
         self.last, saved, by_save = attempted.replan, self._saved, self._by_save
         self._saved, self._by_save = (), False
@@ -336,7 +337,7 @@ class Watching:
         try:
             report = running.task.result()
         except KlingRenderError as problem:
-            self.view.tell(Trouble(problem.message, problem.help or ""))
+            self.view.tell(Trouble(problem.message, goes_on(problem.help)))
             self.wanting.ended(Outcome(left=running.keys))
             return None
         self.wanting.ended(outcome_of(report, running.works, running.keys, self.clock))
@@ -372,3 +373,8 @@ class Watching:
         text = f"{jobs_word(len(running))} left running; `kling-render pull` brings the results" if running else ""
         self.view.tell(Leaving(text))
         return report
+
+
+def goes_on(remedy: str | None) -> str:
+    """What helps, for a session: other commands have to be called once more, this one takes the next save."""
+    return (remedy or "").replace("run the command again", "save again; this session goes on")
