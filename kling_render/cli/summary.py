@@ -52,7 +52,7 @@ def run_text(report: RunReport, plan: Plan | None = None, *, zone: tzinfo | None
         if not whole.jobs:
             return "nothing to do: nothing was sent\n"
         done = f"everything is up to date: nothing was sent ({jobs_word(len(whole.jobs))})"
-        return "\n".join([done, *_warnings(whole)]) + "\n"
+        return "\n".join([done, *warning_lines(whole)]) + "\n"
     sections = [
         _head(whole, plan, states),
         _failures(whole),
@@ -172,10 +172,10 @@ def _head(report: RunReport, plan: Plan | None, states: Counter[JobState]) -> It
         yield f"spent in this run: {credits_text(spent)}{more} ({sent})"
     elif plan is not None and not _is_free(plan):
         yield "spent in this run: $0.00 (nothing was sent)"
-    yield from _warnings(report)
+    yield from warning_lines(report)
 
 
-def _warnings(report: RunReport) -> Iterator[str]:
+def warning_lines(report: RunReport) -> Iterator[str]:
     """What may be wrong with results; nothing is paid again for it."""
     warned = [f"{job.job}: {one_line(job.warning)}" for job in report.jobs.values() if job.warning]
     yield from (f"warning: {line}" for line in _some(warned))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness import Studio, paid_once, valid
+import json
+
+from tests.e2e.harness import PAY, Studio, paid_once, valid
+from tests.media.films import film
 
 
 def test_results_that_a_killed_run_left_unwatched_are_watched_by_the_next_one(studio: Studio) -> None:
@@ -19,4 +22,23 @@ def test_results_that_a_killed_run_left_unwatched_are_watched_by_the_next_one(st
     assert (again.code, again.out.splitlines()[0]) == (0, "everything is up to date: nothing was sent (2 jobs)")
     assert {job["watched"] for job in studio.run("status", "--json").json["jobs"]} == {True}
     assert (studio.project / "renders" / "index.json").read_bytes() == before
+    paid_once(studio.book())
+
+
+def test_a_pull_that_finds_something_wrong_with_an_old_film_says_so_and_fails_nothing(studio: Studio) -> None:
+    """The film stands still where its clip moves; with events on standard output nothing else is on it."""
+    still = film(studio.folder / "still.mp4", [("still", 4)], size=(344, 344), fps=12)
+    film(studio.project / "wave.mp4", [("moving", 4)], size=(344, 344), fps=12)
+    assert studio.run("render", "sc010/fox/*", *PAY).code == 0
+    (job,) = [job for job in studio.run("status", "--json").json["jobs"] if job["sha256"]]
+    assert studio.run("adopt", "sc010/cat/wave/t01", str(still)).code == 0
+    (studio.store / "cache.sqlite3").unlink()
+    pulled = studio.run("pull", "--events", "-")
+    lines = [json.loads(line) for line in pulled.out.splitlines()]
+    assert (pulled.code, [line["event"] for line in lines]) == (0, ["look", "end"]), pulled.text
+    (said,) = lines[0]["warnings"]
+    assert (lines[0]["job"], said.partition(" ")[0]) == ("sc010/cat/wave/t01", "frozen")
+    assert "nothing to pull" in pulled.err
+    assert f"warning: sc010/cat/wave/t01: {said}" in pulled.err
+    assert job["watched"]
     paid_once(studio.book())

@@ -15,9 +15,9 @@ from kling_render.cli.driving import Several, display, drive, heed_signals
 from kling_render.cli.invocation import Invocation, global_options
 from kling_render.cli.job_words import TROUBLE
 from kling_render.cli.lost_text import lost_document, lost_text
-from kling_render.cli.summary import completed, run_document, run_text
+from kling_render.cli.summary import completed, run_document, run_text, warning_lines
 from kling_render.config import Settings
-from kling_render.engine.work import EXIT_FAILED, Options, RunReport
+from kling_render.engine.work import EXIT_FAILED, JobState, Options, RunReport
 from kling_render.errors import InputProblems, UsageError
 from kling_render.lifecycle.records import Attempt
 from kling_render.planning.records import Action, Plan
@@ -97,7 +97,7 @@ def command(invocation: Invocation, select: tuple[str, ...], **given: Any) -> in
             )
             report.notices.extend(session.write_index(session.replanned()))
         brought = brought_home(store, found) if found else None
-    return _end(invocation, report, plan, brought, questions)
+    return _end(invocation, report, plan, brought, questions, err=given["events"] == "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,10 @@ def _end(
     plan: Plan | None,
     brought: BroughtHome | None,
     questions: Sequence[Question],
+    *,
+    err: bool,
 ) -> int:
+    """The last words; `err`: standard output belongs to the events."""
     whole = completed(report, plan)
     exit_code = whole.exit_code or (EXIT_FAILED if brought is not None and brought.left else 0)
     if invocation.as_json:
@@ -206,12 +209,15 @@ def _end(
         invocation.document(document)
         return exit_code
     if brought is not None:
-        click.echo(lost_text(brought), nl=False)
+        click.echo(lost_text(brought), nl=False, err=err)
     jobs = {name: job for name, job in whole.jobs.items() if name in report.jobs or job.state in TROUBLE}
-    if jobs:
-        click.echo(run_text(replace(report, jobs=jobs), None), nl=False)
-    elif brought is None or not brought.found.adopted:
-        click.echo("nothing to pull: no job runs, and every stored result is in its place")
+    if any(job.state is not JobState.UP_TO_DATE for job in jobs.values()):
+        click.echo(run_text(replace(report, jobs=jobs), None), nl=False, err=err)
+    else:
+        lines = list(warning_lines(whole))
+        if brought is None or not brought.found.adopted:
+            lines.insert(0, "nothing to pull: no job runs, and every stored result is in its place")
+        click.echo("".join(f"{line}\n" for line in lines), nl=False, err=err)
     left = sum(planned.action is Action.RENDER for planned in plan.jobs) if plan else 0
     if left:
         invocation.say(f"note: {left} job{'s' if left != 1 else ''} would have to be rendered (`kling-render render`)")
