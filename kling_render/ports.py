@@ -117,6 +117,10 @@ class LedgerTransaction(Protocol):
         """Every result by fingerprint, in one read."""
         ...
 
+    def forget(self, attempt_id: str) -> None:
+        """Delete an attempt that is done and that nobody paid for, with its results and history; any other stays."""
+        ...
+
     def adopt(self, found: Attempt, at: float) -> Reserved | Taken:
         """Insert an attempt that was paid for elsewhere, in its live state; caps do not refuse it.
 

@@ -193,11 +193,15 @@ class Bringer:
         return await world.ledger.write(lambda ledger: _fetched_anew(ledger, attempt.id, now, world.owner))
 
     async def restore(self, work: Work) -> None:
-        """Publish what the store has; damaged bytes are fetched again, never paid again."""
+        """Publish what the store has; what was paid for and is damaged is fetched again, what is free is made anew."""
         assert work.result is not None
         if await self._deliverer.restore(work):
             return
         world, now, attempt_id = self._world, self._world.now(), work.result.attempt
+        if world.renderer is not None and work.request is not None:
+            await world.ledger.write(lambda ledger: ledger.forget(attempt_id))
+            await self.bring(work)
+            return
         attempt = await world.ledger.read(lambda ledger: ledger.attempt(attempt_id))
         if attempt is None or attempt.generation_id is None or world.provider is None:
             fetchable = attempt is not None and attempt.generation_id is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from kling_render.lifecycle.states import SPENT_NOTHING, State
+from kling_render.lifecycle.states import SPENT_NOTHING
 from kling_render.store.ledger import SqliteLedger
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -37,16 +37,9 @@ def forget(ledger: SqliteLedger, attempts: Sequence[str]) -> None:
     """Delete attempts that are done, that nobody paid for, with their results and history."""
     if not attempts:
         return
-    with ledger.writing():
+    with ledger.writing() as transaction:
         for attempt in attempts:
-            free = "id = ? AND state = ? AND COALESCE(charge, 0) = 0 AND generation_id IS NULL"
-            found = ledger.connection.execute(
-                f"SELECT 1 FROM attempts WHERE {free}",  # noqa: S608 - the text above
-                (attempt, State.DONE.value),
-            ).fetchone()
-            if found:
-                ledger.connection.execute("DELETE FROM results WHERE attempt = ?", (attempt,))
-                ledger.connection.execute("DELETE FROM attempts WHERE id = ?", (attempt,))
+            transaction.forget(attempt)
 
 
 def bring_back(ledger: SqliteLedger, rows: Rows, at: float, *, has: Callable[[str], bool]) -> int:

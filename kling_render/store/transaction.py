@@ -255,6 +255,18 @@ class SqliteTransaction(LedgerQueries):
             )
             self._sums.forget()
 
+    def forget(self, attempt_id: str) -> None:
+        """See `LedgerTransaction.forget`."""
+        free = "id = ? AND state = ? AND COALESCE(charge, 0) = 0 AND generation_id IS NULL"
+        found = self._connection.execute(
+            f"SELECT 1 FROM attempts WHERE {free}",  # noqa: S608 - the text above
+            (attempt_id, State.DONE.value),
+        ).fetchone()
+        if found:
+            self._connection.execute("DELETE FROM results WHERE attempt = ?", (attempt_id,))
+            self._connection.execute("DELETE FROM attempts WHERE id = ?", (attempt_id,))
+            self._sums.forget()
+
     def _release(self, before: Attempt) -> Attempt:
         self._connection.execute("DELETE FROM attempts WHERE id = ?", (before.id,))
         self._sums.forget()

@@ -103,6 +103,20 @@ def test_an_edited_prompt_renders_its_jobs_alone(studio: Studio) -> None:
     assert studio.accepted() == 6
 
 
+def test_a_rehearsal_that_the_store_lost_is_drawn_again(studio: Studio) -> None:
+    """It cost nothing, so nobody is told to fetch what was paid for."""
+    studio.run("render", "--provider", "previz")
+    blobs = [path for path in studio.store.rglob("blobs/*/*") if path.is_file()]
+    blobs[0].chmod(0o600)
+    blobs[0].write_bytes(b"rotten")
+    blobs[1].unlink()
+    shutil.rmtree(studio.project / "renders.previz")
+    again = studio.run("render", "--provider", "previz")
+    assert (again.code, studio.accepted(), len(studio.videos("renders.previz"))) == (0, 0, 4), again.text
+    assert "2 done" in again.text
+    assert "up to date" in studio.run("render", "--provider", "previz").text
+
+
 def test_a_damaged_stored_result_is_fetched_again_and_not_paid_again(studio: Studio) -> None:
     """When output and store are both spoilt, the provider's copy is downloaded once more."""
     assert studio.render().code == 0
