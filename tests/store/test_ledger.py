@@ -72,6 +72,21 @@ class TestClaims:
         sql = ledger.connection.execute("SELECT sql FROM sqlite_master WHERE name = 'one_live_attempt'").fetchone()[0]
         assert {state for state in State if f"'{state.value}'" in sql} == set(SPENT_NOTHING)
 
+    def test_only_what_is_done_and_cost_nothing_is_ever_forgotten(self, ledger: SqliteLedger) -> None:
+        """The record of a payment stays for good, whoever asks."""
+        reserve(ledger, attempt(1))
+        reserve(ledger, attempt(2))
+        walk(ledger, 1, Event.MAKE, blob=BLOB, size=3, charge=0)
+        walk(ledger, 1, Event.PUBLISH)
+        walk(ledger, 2, *TO_READY, Event.FETCH, Event.PUBLISH)
+        with ledger.writing() as transaction:
+            for number in (1, 2, 3):
+                transaction.forget(f"A{number:05d}")
+        with ledger.reading() as view:
+            assert (view.attempt("A00001"), view.attempt("A00002") is None) == (None, False)
+            assert list(view.results(NAMESPACE)) == [attempt(2).fingerprint]
+        assert isinstance(reserve(ledger, attempt(1)), Reserved)
+
     def test_another_namespace_never_holds_a_fingerprint(self, ledger: SqliteLedger) -> None:
         """A sandbox result cannot stand for a paid one."""
         reserve(ledger, attempt(1))
