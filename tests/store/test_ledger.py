@@ -75,7 +75,7 @@ class TestClaims:
     def test_only_what_is_done_and_cost_nothing_is_ever_forgotten(self, ledger: SqliteLedger) -> None:
         """The record of a payment stays for good, whoever asks."""
         reserve(ledger, attempt(1))
-        reserve(ledger, attempt(2))
+        reserve(ledger, attempt(2, generation_id="g2"))
         walk(ledger, 1, Event.MAKE, blob=BLOB, size=3, charge=0)
         walk(ledger, 1, Event.PUBLISH)
         walk(ledger, 2, *TO_READY, Event.FETCH, Event.PUBLISH)
