@@ -17,6 +17,7 @@ from kling_render.outputs import sidecar as sidecars
 from kling_render.planning.records import PlannedJob
 from kling_render.store.ledger import SqliteLedger
 from kling_render.store.opening import Store
+from kling_render.workspace.results.looks import SAID, said_key
 from kling_render.workspace.times import SystemClock
 from kling_render.workspace.workspace import ListSource, Workspace
 
@@ -35,14 +36,16 @@ def main() -> None:
         planned = workspace.plan(project, workspace.inspect(project, digests), digests, lookup=False).plan
         with store.ledger.writing() as ledger:
             for job in planned.jobs:
-                _finish(ledger, job, folder / planned.output_dir, folder, settings)
+                digest = _finish(ledger, job, folder / planned.output_dir, folder, settings)
+                store.cache.put(SAID, said_key(job, digest), [])  # watched to its end, and all was well
+        store.cache.save()
         for job in planned.jobs:
             for path in (job.job.output, job.job.final):
                 digests.sha256(folder / planned.output_dir / path)
         print(len(planned.jobs))
 
 
-def _finish(ledger: SqliteLedger, job: PlannedJob, root: Path, folder: Path, settings: Settings) -> None:
+def _finish(ledger: SqliteLedger, job: PlannedJob, root: Path, folder: Path, settings: Settings) -> str:
     now, chance = time.time(), random.Random(job.job.id)
     data = f"the video of {job.job.id}".encode()
     digest = hashlib.sha256(data).hexdigest()
@@ -93,6 +96,7 @@ def _finish(ledger: SqliteLedger, job: PlannedJob, root: Path, folder: Path, set
         generation_id=result.generation_id, usd=None, sha256=digest, size=len(data), rendered_at=now, tool_version="0",
     )  # fmt: skip
     (root / (job.job.output + sidecars.SUFFIX)).write_bytes(sidecars.text(document))
+    return digest
 
 
 if __name__ == "__main__":
