@@ -331,6 +331,19 @@ def test_a_picture_shows_the_posters_and_is_marked_as_ours(tmp_path: Path) -> No
     assert list(single_pictures(made, tmp_path / "sheet.png"))
 
 
+def test_names_of_every_script_stand_on_the_picture(tmp_path: Path) -> None:
+    """In Latin letters, since the font has no others."""
+    made = sheet(tmp_path, shots=1)
+
+    def drawn(name: str) -> bytes:
+        shots = tuple(replace(shot, rows=tuple(replace(row, name=name) for row in shot.rows)) for shot in made.shots)
+        ((_path, data),) = single_pictures(replace(made, shots=shots), tmp_path / "sheet.png")
+        return data
+
+    assert drawn("キツネ") != drawn("")
+    assert drawn("キツネ") == drawn("kitsune")
+
+
 def test_a_page_of_its_own_holds_its_pictures(tmp_path: Path) -> None:
     """It can be sent by mail; only films are linked."""
     page = Read(single_page(sheet(tmp_path), tmp_path / "mail.html"))

@@ -97,7 +97,7 @@ class _Drawing:
     def _heading(self, heading: Heading, at: tuple[int, int], room: int) -> None:
         font = self._head if self._head.getlength(heading.id) <= room else self._plain
         self._text(at, heading.id, _INK, font, room, middle=True)  # long ids mostly differ at their ends
-        if heading.name.isascii() and heading.name:
+        if heading.name:
             self._text((at[0], at[1] + 20), heading.name, _SOFT, self._fine, room)
 
     def _cell(self, takes: tuple[Shown, ...], shape: float, x: int, y: int) -> None:
