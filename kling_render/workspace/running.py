@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from kling_render.config import Settings, require_key
+from kling_render.config import Settings
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, Progress, RunReport, Work
 from kling_render.engine.world import LocalRenderer, Publisher, Uploads, Watcher, World
@@ -22,6 +22,7 @@ from kling_render.ports import Clock, PaidProvider
 from kling_render.shotlist.records import Budget
 from kling_render.store.group_commit import GroupCommit
 from kling_render.store.opening import Store
+from kling_render.workspace.account.account import client_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,21 +113,11 @@ async def _provider(settings: Settings, wiring: Wiring, stack: AsyncExitStack) -
     if wiring.renderer is not None or not (wiring.online or wiring.helpful):
         return None
     try:
-        key = require_key(settings)
+        client = client_of(settings, wiring.namespace, wiring.clock)
     except AccountRefused:
         if wiring.online:
             raise
         return None
-    from kling_render.config.secrets import account_id
-    from kling_render.providers.aimlapi.client import AimlApi
-
-    client = AimlApi(
-        base_url=settings.base_url,
-        key=key.reveal(),
-        namespace=wiring.namespace,
-        account=account_id(key),
-        clock=wiring.clock,
-    )
     return await stack.enter_async_context(client)
 
 

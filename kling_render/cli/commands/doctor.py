@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from kling_render import __version__
 from kling_render.cli.invocation import Invocation, global_options
-from kling_render.config import Settings, require_key
+from kling_render.config import Settings
 from kling_render.errors import AccountRefused, KlingRenderError, StoreFault
 from kling_render.lifecycle.habits import log_habits, running_fact
 from kling_render.models import DEFAULT_MODEL
@@ -96,25 +96,22 @@ def _store(invocation: Invocation, settings: Settings) -> Iterator[Finding]:
 
 
 async def _account(invocation: Invocation, settings: Settings) -> list[Finding]:
-    try:
-        key = require_key(settings)
-    except AccountRefused as refusal:
-        return [Finding("key", "warning", f"{refusal.message} (only needed for paid renders)", refusal.help)]
-    from kling_render.config.secrets import account_id
-    from kling_render.providers.aimlapi.client import AimlApi
+    from kling_render.workspace.account.account import client_of
     from kling_render.workspace.times import SystemClock
 
+    try:
+        client = client_of(settings, settings.namespace, SystemClock())
+    except AccountRefused as refusal:
+        return [Finding("key", "warning", f"{refusal.message} (only needed for paid renders)", refusal.help)]
     found = [Finding("key", "ok", f"set ({settings.origins.get('key', 'keyring')})")]
-    account = account_id(key)
-    options: dict[str, Any] = {"namespace": settings.namespace, "account": account, "clock": SystemClock()}
-    async with AimlApi(base_url=settings.base_url, key=key.reveal(), **options) as api:
+    async with client as api:
         try:
             answer = await api.billing()
         except (LogUnavailable, KlingRenderError) as error:
             help_ = "check the key, the network, and AIMLAPI_BASE_URL"
             return [*found, Finding("account", "problem", f"{settings.base_url}: {error}", help_, 6)]
         ahead = api.server_ahead_s()
-        log = await _log(api, invocation, settings, account)
+        log = await _log(api, invocation, settings)
     text = f"{answer.get('current_balance')} {answer.get('currency', '')} at {settings.base_url}".strip()
     found.append(Finding("balance", "ok", text))
     off = abs(ahead) > _CLOCK_OFF_S
@@ -129,15 +126,15 @@ async def _account(invocation: Invocation, settings: Settings) -> list[Finding]:
     return [*found, *log]
 
 
-async def _log(api: AimlApi, invocation: Invocation, settings: Settings, account: str) -> list[Finding]:
+async def _log(api: AimlApi, invocation: Invocation, settings: Settings) -> list[Finding]:
     """What the account's request log was seen to do: doubts about payments are settled by it."""
     now = time.time() + api.server_ahead_s()
     since = now - _LOG_DAYS * 86_400.0
     try:
         rows = await api.log(since, now + 600.0)
         with invocation.open_store(settings) as store, store.ledger.reading() as ledger:
-            paid = [a for a in ledger.attempts(settings.namespace) if a.account == account and a.generation_id]
-            running = ledger.knows(running_fact(settings.namespace, account))
+            paid = [a for a in ledger.attempts(settings.namespace) if a.account == api.account and a.generation_id]
+            running = ledger.knows(running_fact(settings.namespace, api.account))
     except LogUnavailable as error:
         help_ = "nothing new is paid while it cannot be read (`render --without-log` pays all the same)"
         return [Finding("log", "warning", str(error), help_)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kling_render.config import Settings, require_key
 from kling_render.errors import AccountRefused, DecisionNeeded
-from kling_render.lifecycle.answers import LogRow
+from kling_render.lifecycle.answers import LogRow, PollAnswer
 from kling_render.lifecycle.books import Booking
 from kling_render.lifecycle.reconcile import LOG_WINDOW_S, WINDOW_MARGIN_S
 from kling_render.ports import Clock, LogRefused, LogUnavailable
@@ -82,6 +82,20 @@ class Account:
         """Every charge for the use of a model. Raises as `window` does."""
         return await self.patiently(lambda: self.api.transactions(window.start, window.end))
 
+    async def generation(self, generation_id: str) -> PollAnswer:
+        """A generation as the server sees it; it may still run, or be unknown. Raises as `window` does."""
+
+        async def ask() -> PollAnswer:
+            answer = await self.api.poll(generation_id)
+            if answer.kind == "unavailable":
+                raise LogUnavailable(f"the server cannot tell now whether {generation_id} exists: {answer.message}")
+            return answer
+
+        answer = await self.patiently(ask)
+        if answer.kind == "refused":
+            raise AccountRefused(answer.message, help="check the key (AIMLAPI_KEY)", code="refused")
+        return answer
+
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again a few times, with growing pauses."""
         for number in range(_TRIES):
@@ -102,9 +116,8 @@ class Account:
         raise AssertionError("unreachable")
 
 
-@asynccontextmanager
-async def open_account(settings: Settings, clock: Clock, say: Say) -> AsyncIterator[Account]:
-    """The account of the key in the settings.
+def client_of(settings: Settings, namespace: str, clock: Clock) -> AimlApi:
+    """The client for the key in the settings, to be entered.
 
     Raises:
         AccountRefused: no key is set.
@@ -113,12 +126,17 @@ async def open_account(settings: Settings, clock: Clock, say: Say) -> AsyncItera
     from kling_render.config.secrets import account_id
     from kling_render.providers.aimlapi.client import AimlApi
 
-    client = AimlApi(
-        base_url=settings.base_url,
-        key=key.reveal(),
-        namespace=settings.namespace,
-        account=account_id(key),
-        clock=clock,
+    return AimlApi(
+        base_url=settings.base_url, key=key.reveal(), namespace=namespace, account=account_id(key), clock=clock
     )
-    async with client as api:
+
+
+@asynccontextmanager
+async def open_account(settings: Settings, clock: Clock, say: Say) -> AsyncIterator[Account]:
+    """The account of the key in the settings.
+
+    Raises:
+        AccountRefused: no key is set.
+    """
+    async with client_of(settings, settings.namespace, clock) as api:
         yield Account(api, clock, min(settings.poll_seconds, _PAUSE_S), say)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kling_render.config import Settings
-from kling_render.errors import AccountRefused, DecisionNeeded, StoreFault, UsageError
-from kling_render.lifecycle.answers import LogRow, PollAnswer
+from kling_render.errors import DecisionNeeded, StoreFault, UsageError
+from kling_render.lifecycle.answers import LogRow
 from kling_render.lifecycle.identity import PREFIX_LENGTH, fingerprint_prefix, ulid
 from kling_render.lifecycle.records import Attempt, Reserved
 from kling_render.lifecycle.states import Event, State
 from kling_render.planning.records import PlannedJob
-from kling_render.ports import Clock, LogUnavailable
+from kling_render.ports import Clock
 from kling_render.store.hashing import sha256_of
 from kling_render.store.opening import Store
 from kling_render.store.transaction import SqliteTransaction
@@ -101,7 +101,7 @@ async def adopt_generation(by: Adopter, wanted: Attempt, generation_id: str) -> 
     if held is not None:
         return held
     async with open_account(by.settings, by.clock, by.say) as account:
-        await _exists(account, generation_id)
+        await _refuse_without_result(account, generation_id)
         row, notes = await _listed(account, generation_id)
         now = by.clock.now() + account.api.server_ahead_s()
         name = account.api.account
@@ -143,18 +143,9 @@ def _held(ledger: SqliteTransaction, by: Adopter, wanted: Attempt, generation_id
     return Adopted(given, [f"{generation_id} was in the store, without a job"])
 
 
-async def _exists(account: Account, generation_id: str) -> PollAnswer:
-    """The generation as the server sees it; it may still run."""
-
-    async def ask() -> PollAnswer:
-        answer = await account.api.poll(generation_id)
-        if answer.kind == "unavailable":
-            raise LogUnavailable(f"the server cannot tell now whether {generation_id} exists: {answer.message}")
-        return answer
-
-    answer = await account.patiently(ask)
-    if answer.kind == "refused":
-        raise AccountRefused(answer.message, help="check the key (AIMLAPI_KEY)", code="refused")
+async def _refuse_without_result(account: Account, generation_id: str) -> None:
+    """Refuse a generation that the account does not have, or that failed; it may still run."""
+    answer = await account.generation(generation_id)
     if answer.kind == "unknown-id":
         raise UsageError(
             f"the account has no generation {generation_id}",
@@ -167,7 +158,6 @@ async def _exists(account: Account, generation_id: str) -> PollAnswer:
             f"{generation_id} failed ({why}); failed generations are not charged, and have no result",
             code="failed-generation",
         )
-    return answer
 
 
 async def _listed(account: Account, generation_id: str) -> tuple[LogRow | None, list[str]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from kling_render import __version__
-from kling_render.config import Settings, require_key
+from kling_render.config import Settings
 from kling_render.engine.attempts import work_of
 from kling_render.engine.run import Run
 from kling_render.engine.work import Options, RunReport
@@ -24,12 +23,10 @@ from kling_render.lifecycle.records import Attempt
 from kling_render.outputs.publisher import TreePublisher
 from kling_render.ports import Clock, LogRefused, LogUnavailable
 from kling_render.store.opening import Store
+from kling_render.workspace.account.account import client_of
 from kling_render.workspace.doubts.evidence import PREFIX_LENGTH, Nearby, Question, candidates
 from kling_render.workspace.doubts.resolving import refuse_known
 from kling_render.workspace.running import Wiring, run
-
-if TYPE_CHECKING:
-    from kling_render.providers.aimlapi.client import AimlApi
 
 _BOOKED_WITHIN_S = 86_400.0
 """A charge is booked when the generation has ended; much later ones are others'."""
@@ -73,7 +70,7 @@ async def paid_nearby(store: Store, settings: Settings, question: Question, cloc
     bookings: list[Booking] = []
     read = []
     try:
-        async with _account(settings, attempt.namespace, clock) as api:
+        async with client_of(settings, attempt.namespace, clock) as api:
             with suppress(LogUnavailable):
                 rows = await api.log(sent - WINDOW_MARGIN_S, sent + WINDOW_MARGIN_S)
                 read.append("log")
@@ -102,7 +99,7 @@ async def check_generation(
         raise UsageError(f"not a generation id: {generation_id!r}", code="generation-id")
     with store.ledger.reading() as ledger:
         refuse_known(ledger, attempt, generation_id)
-    async with _account(settings, attempt.namespace, clock) as api:
+    async with client_of(settings, attempt.namespace, clock) as api:
         answer = await api.poll(generation_id)
         _refuse_unusable(answer, generation_id)
         try:
@@ -158,17 +155,3 @@ def _whose(store: Store, namespace: str, client_request_id: str) -> str:
     with store.ledger.reading() as ledger:
         other = ledger.attempt(client_request_id.rpartition(":")[2])
     return f", which is {other.job}" if other is not None and other.namespace == namespace else ""
-
-
-@asynccontextmanager
-async def _account(settings: Settings, namespace: str, clock: Clock) -> AsyncIterator[AimlApi]:
-    """The account's client. Raises AccountRefused when no key is set."""
-    key = require_key(settings)
-    from kling_render.config.secrets import account_id
-    from kling_render.providers.aimlapi.client import AimlApi
-
-    api = AimlApi(
-        base_url=settings.base_url, key=key.reveal(), namespace=namespace, account=account_id(key), clock=clock
-    )
-    async with api:
-        yield api

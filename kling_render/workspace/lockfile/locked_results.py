@@ -254,7 +254,7 @@ class _Filling:
             if why := named_otherwise(entry, self._names.get(entry.generation_id)):
                 self._fail([one], why)
                 continue
-            answer = await _polled(account, entry.generation_id)
+            answer = await account.generation(entry.generation_id)
             if answer.kind in ("completed", "running"):
                 self._alive.add(entry.generation_id)
             if answer.kind == "completed":
@@ -318,7 +318,7 @@ class _Filling:
             except FetchFailed as error:
                 why = f"it cannot be downloaded now: {error}"
                 if isinstance(error, LinkExpired):
-                    answer = await _polled(account, entry.generation_id or "")
+                    answer = await account.generation(entry.generation_id or "")
             except OSError as error:
                 raise StoreFault(f"the result cannot be stored: {error.strerror or error}") from error
             else:
@@ -332,26 +332,6 @@ class _Filling:
     def _fail(self, wanted: list[Wanted], why: str) -> None:
         for one in wanted:
             self.filled.failures[one.key] = why
-
-
-async def _polled(account: Account, generation_id: str) -> PollAnswer:
-    """The generation as the server sees it.
-
-    Raises:
-        DecisionNeeded: the server cannot tell now.
-        AccountRefused: it refuses the key.
-    """
-
-    async def ask() -> PollAnswer:
-        answer = await account.api.poll(generation_id)
-        if answer.kind == "unavailable":
-            raise LogUnavailable(f"the server cannot tell now whether {generation_id} exists: {answer.message}")
-        return answer
-
-    answer = await account.patiently(ask)
-    if answer.kind == "refused":
-        raise AccountRefused(answer.message, help="check the key (AIMLAPI_KEY)", code="refused")
-    return answer
 
 
 async def _names(account: Account, wanted: Sequence[str], workspace: Workspace, say: Say) -> dict[str, str]:
